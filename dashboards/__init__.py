@@ -1,0 +1,1 @@
+"""Shows a study: knows only the trial table, whose Arrow schema it owns."""

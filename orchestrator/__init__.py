@@ -1,0 +1,1 @@
+"""Decides, launches, remembers and talks to people; the only room that knows ray, optuna and mlflow."""
