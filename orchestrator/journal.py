@@ -1,0 +1,76 @@
+"""The journal file on disk: mending what a power cut or a full disk left behind, before anything is appended to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+NEEDED_BYTES = 64 * 2**20  # free space below which no search starts: a journal cut short is worse than none
+_CHUNK = 2**16
+
+
+def mend_journal(journal: Path) -> list[str]:
+    """Moves a partial last line to a side file and cuts it; returns a message for each thing that was mended.
+
+    Optuna reads over a partial last line, but the next append would make the journal unreadable for ever.
+    """
+    if not journal.exists():
+        return []
+    tail = _last_line(journal)
+    if not tail or (tail.endswith(b"\n") and _is_record(tail)):
+        return []
+    if _is_record(tail):
+        with journal.open("ab") as file:
+            file.write(b"\n")
+        return [f"{journal}: the last line had lost its end of line; put back"]
+    side = journal.with_name(f"{journal.name}.partial-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}")
+    side.write_bytes(tail)
+    with journal.open("r+b") as file:
+        file.truncate(journal.stat().st_size - len(tail))
+        os.fsync(file.fileno())
+    return [f"{journal}: a partial last line ({len(tail)} bytes) was moved to {side.name} and cut"]
+
+
+def remove_dead_lock(journal: Path) -> list[str]:
+    """Removes Optuna's append lock left by a killed process. Call only while holding the study's lease."""
+    lock = journal.with_name(journal.name + ".lock")
+    deadline = time.monotonic() + 2.0  # a living reader of Optuna's holds it for milliseconds
+    while os.path.lexists(lock):
+        if time.monotonic() > deadline:
+            lock.unlink(missing_ok=True)
+            return [f"{lock}: the lock of a dead process was removed"]
+        time.sleep(0.05)
+    return []
+
+
+def check_free_space(folder: Path, needed: int = NEEDED_BYTES) -> None:
+    """ValueError where less than `needed` bytes are free for the study."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ValueError(
+            f"{folder}: {free / 2**20:.0f} MiB free, a study needs at least {needed / 2**20:.0f} MiB; "
+            "free some space or set `output` to another disk"
+        )
+
+
+def _last_line(journal: Path) -> bytes:
+    """The bytes after the last end of line but one (a journal's records are lines)."""
+    with journal.open("rb") as file:
+        position = file.seek(0, os.SEEK_END)
+        tail = b""
+        while position > 0 and b"\n" not in tail[:-1]:
+            step = min(_CHUNK, position)
+            position -= step
+            file.seek(position)
+            tail = file.read(step) + tail
+    return tail[tail.rfind(b"\n", 0, max(len(tail) - 1, 0)) + 1 :]
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

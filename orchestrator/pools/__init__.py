@@ -1,0 +1,1 @@
+"""Where trainings run: one face (protocol.py), on Ray actors or in this process."""
