@@ -58,6 +58,14 @@ class Shuffle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """The channels over and over until there are `channels` of them: output channel i is input channel i mod C."""
+
+    kind: ClassVar[str] = "tile"
+    channels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Norm:
     """Batch normalisation with a trained scale and offset for each channel."""
 
@@ -98,9 +106,10 @@ class Linear:
     bias: bool = True
 
 
-Operation = Input | Conv | Product | Shuffle | Norm | Activation | Add | Pool | Linear
+Operation = Input | Conv | Product | Shuffle | Tile | Norm | Activation | Add | Pool | Linear
 OPERATIONS: Mapping[str, type[Operation]] = {
-    operation.kind: operation for operation in (Input, Conv, Product, Shuffle, Norm, Activation, Add, Pool, Linear)
+    operation.kind: operation
+    for operation in (Input, Conv, Product, Shuffle, Tile, Norm, Activation, Add, Pool, Linear)
 }
 
 
@@ -201,6 +210,10 @@ def output_shape(operation: Operation, inputs: list[Shape], place: str = "") -> 
         case Shuffle(groups=groups):
             _check_divides(groups, channels, f"{where}shuffle groups")
             return inputs[0]
+        case Tile(channels=tiled):
+            if tiled < channels:
+                raise ValueError(f"{where}a tile repeats channels, it cannot make {tiled} of {channels}")
+            return tiled, height, width
         case Pool(kernel=0):
             return channels, 1, 1
         case Pool(kernel=kernel, stride=stride, function=function):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from search_spaces.families.igcv2 import IGCV2
+from search_spaces.families.igcv3 import IGCV3
 from search_spaces.networks import AnyFamily
 
-FAMILIES: Mapping[str, AnyFamily] = {}
+FAMILIES: Mapping[str, AnyFamily] = {family.name: family for family in (IGCV2, IGCV3)}
