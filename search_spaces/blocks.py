@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from search_spaces.networks import Task
-from search_spaces.plan import Activation, Add, Conv, Linear, Norm, PlanBuilder, Pool
+from search_spaces.plan import Activation, Add, Conv, Linear, Norm, PlanBuilder, Pool, Product
 
 Function = Literal["relu", "relu6"]
 Inner = Literal["none", "norm", "relu"]
@@ -38,6 +38,26 @@ def inner(builder: PlanBuilder, kind: Inner) -> None:
 def stem(builder: PlanBuilder, width: int, stride: int, function: Function = "relu") -> None:
     """The first layer: a dense 3x3 convolution from the image to `width` channels."""
     conv_norm(builder, Conv(out_channels=width, kernel=3, stride=stride), function)
+
+
+def separable(builder: PlanBuilder, width: int, stride: int, between: Inner) -> None:
+    """A channel-wise 3x3 and a dense 1x1 convolution: one product where nothing stands between them."""
+    channels = builder.shape()[0]
+    spatial = Conv(out_channels=channels, kernel=3, stride=stride, groups=channels)
+    pointwise = Conv(out_channels=width)
+    if between == "none":
+        builder.add(Product(factors=(spatial, pointwise), shuffles=(1, 1)))
+    else:
+        builder.add(spatial)
+        inner(builder, between)
+        builder.add(pointwise)
+
+
+def wide_head(builder: PlanBuilder, task: Task, width: int) -> None:
+    """The head of MobileNetV2 and IGCV3: a 1x1 convolution to `width` channels (none for 0), then the common head."""
+    if width:
+        conv_norm(builder, Conv(out_channels=width), "relu6")
+    head(builder, task)
 
 
 def head(builder: PlanBuilder, task: Task) -> None:

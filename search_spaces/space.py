@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from itertools import product
 from typing import Any
 
 from search_spaces.families.table import FAMILIES
@@ -120,14 +119,21 @@ def default_stage(family: AnyFamily, index: int) -> Any:
 
 
 def choices(domains: tuple[Domain, ...]) -> Iterator[Choice]:
-    """Every combination of the domains' values in which a parameter stands only where its `when` holds."""
-    for values in product(*(domain.values for domain in domains)):
-        given = {domain.name: value for domain, value in zip(domains, values, strict=True)}
-        first = {domain.name: domain.values[0] for domain in domains}
-        active = [domain for domain in domains if _is_active(domain, given)]
-        names = {domain.name for domain in active}
-        if all(given[domain.name] == first[domain.name] for domain in domains if domain.name not in names):
-            yield tuple((domain.name, given[domain.name]) for domain in active)
+    """Every combination of the domains' values in which a parameter stands only where its `when` holds.
+
+    A `when` names an earlier domain of the same tuple; where that one is inactive itself, it does not hold.
+    """
+    return _choices_from(domains, ())
+
+
+def _choices_from(domains: tuple[Domain, ...], taken: Choice) -> Iterator[Choice]:
+    if not domains:
+        yield taken
+    elif _is_active(domains[0], dict(taken)):
+        for value in domains[0].values:
+            yield from _choices_from(domains[1:], (*taken, (domains[0].name, value)))
+    else:
+        yield from _choices_from(domains[1:], taken)
 
 
 def _is_active(domain: Domain, given: Mapping[str, Value]) -> bool:

@@ -67,10 +67,7 @@ def _stage(builder: PlanBuilder, shared: Shared, stage: Stage, number: int) -> N
 
 
 def _head(builder: PlanBuilder, shared: Shared, task: Task) -> None:
-    if shared.head_width:
-        width = int(shared.head_width * max(1.0, shared.width_multiplier))
-        conv_norm(builder, Conv(out_channels=width), "relu6")
-    blocks.head(builder, task)
+    blocks.wide_head(builder, task, int(shared.head_width * max(1.0, shared.width_multiplier)))
 
 
 def _append_block(builder: PlanBuilder, shared: Shared, expansion: int, width: int, stride: int) -> None:
