@@ -62,7 +62,7 @@ class TrainRequest:
     time_limit_seconds: float | None = None
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     threads: int | None = None  # CPU threads; None keeps the process's own
-    split: Literal["validation", "test"] = "validation"  # test: train on train + validation, score test after the last epoch
+    split: Literal["validation", "test"] = "validation"  # test: train on train + validation, score test at the end
     forms: tuple[str, ...] = ()  # how each product is executed, in the plan's order; empty: the worker chooses
 
 
