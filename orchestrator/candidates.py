@@ -86,5 +86,3 @@ def budget_of(limits: Limits) -> Budget:
         max_activation_bytes=limits.max_activation_bytes,
         max_depth=limits.max_depth,
     )
-
-

@@ -312,7 +312,9 @@ class Decisions:
         self.running[worker] = trial.number
         if self.limits.time_limit is not None:
             self._deadlines[worker] = now + self.limits.time_limit + self.limits.grace
-        stop_epoch = self.promotion.stop_epoch(trial.rung) if trial.candidate.source == "search" else self.promotion.last_epoch
+        stop_epoch = (
+            self.promotion.stop_epoch(trial.rung) if trial.candidate.source == "search" else self.promotion.last_epoch
+        )
         return [Keep(trial.number), Launch(trial.number, trial.attempts, worker, stop_epoch)]
 
     def _more_wanted(self, now: float) -> bool:

@@ -165,7 +165,11 @@ class Experiment(Section):
     def _agrees(self) -> Experiment:
         if self.trials is None and self.wall_clock is None:
             raise ValueError("a search ends by `trials` or by `wall_clock`; give one of them or both")
-        if self.objectives[0] != "accuracy" or len(self.objectives) < 2 or len(set(self.objectives)) < len(self.objectives):
+        if (
+            self.objectives[0] != "accuracy"
+            or len(self.objectives) < 2
+            or len(set(self.objectives)) < len(self.objectives)
+        ):
             raise ValueError(
                 f"objectives start with accuracy and go on with one or more of macs, params, latency_ms, each once; "
                 f"given {list(self.objectives)}"

@@ -42,7 +42,9 @@ class Rung:
             trials = list(self.points)
             points: NDArray[np.float64] = np.array([self.points[trial] for trial in trials], dtype=np.float64)
             ranks = non_dominated_ranks(points) if trials else np.zeros(0)
-            self._order = [trials[i] for i in sorted(range(len(trials)), key=lambda i: (ranks[i], points[i, 0], trials[i]))]
+            self._order = [
+                trials[i] for i in sorted(range(len(trials)), key=lambda i: (ranks[i], points[i, 0], trials[i]))
+            ]
         return self._order
 
 
@@ -51,7 +53,9 @@ class Promotion:
 
     def __init__(self, epochs: tuple[int, ...], eta: float, last_epoch: int) -> None:
         if any(not 0 < epoch < last_epoch for epoch in epochs) or list(epochs) != sorted(set(epochs)):
-            raise ValueError(f"rungs are ascending epochs between 0 and {last_epoch} (the recipe's), given {list(epochs)}")
+            raise ValueError(
+                f"rungs are ascending epochs between 0 and {last_epoch} (the recipe's), given {list(epochs)}"
+            )
         self.epochs = epochs
         self.eta = eta
         self.last_epoch = last_epoch

@@ -254,5 +254,3 @@ def created_at(storage: BaseStorage, study_id: int) -> float:
     """When the study's first trial was written (now where it has none), in seconds since the epoch."""
     times = [trial.datetime_start for trial in storage.get_all_trials(study_id, deepcopy=False) if trial.datetime_start]
     return min(times).timestamp() if times else datetime.now(UTC).timestamp()
-
-

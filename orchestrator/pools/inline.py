@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from orchestrator.decisions import Joined, Lost, Said
 from orchestrator.pools.protocol import Job, PoolEvent
 from orchestrator.pools.runner import TRAIN, resolve
-from workers.records import Message
+from workers.records import EpochReport, Message
 
 WORKER = "inline"
 
@@ -33,12 +33,10 @@ class InlinePool:
             return [Joined(WORKER)]
         if self._job is None:
             return []
-        job = self._job
-        try:
-            return [Said(job.number, job.attempt, next(self._messages))]
-        except StopIteration:
+        job, message = self._job, next(self._messages)
+        if not isinstance(message, EpochReport):
             self._job = None
-            return []
+        return [Said(job.number, job.attempt, message)]
 
     def kill(self, worker: str) -> None:
         raise AssertionError(f"{Lost(worker)}: nothing can end the process's own worker")

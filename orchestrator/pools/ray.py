@@ -22,7 +22,7 @@ from ray.exceptions import RayActorError, RayError
 from orchestrator.decisions import Joined, Lost, Said
 from orchestrator.pools.protocol import Job, PoolEvent
 from orchestrator.pools.runner import TRAIN, resolve
-from workers.records import Failure, Message, TrainRequest
+from workers.records import EpochReport, Failure, Message, TrainRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,16 +140,20 @@ class RayPool:
             else:
                 self._hear(seat, ray.get(next(waiting)))
         except StopIteration:
-            del self._seats[waiting]
-            seat.job = None
+            self._hear(seat, Failure(key="", kind="exception", message="the worker ended without a result"))
         except RayActorError as error:
             self._lose(seat, _reason(error))
         except RayError as error:  # the call itself failed: a record, so that the trial ends
-            self._hear(seat, Failure(key="", kind="exception", message=str(error).splitlines()[0], traceback=str(error)))
+            message = str(error).splitlines()[0]
+            self._hear(seat, Failure(key="", kind="exception", message=message, traceback=str(error)))
 
     def _hear(self, seat: _Seat, message: Message) -> None:
+        """Passes a message on; a result is a job's last, so its stream need not be drained."""
         assert seat.job is not None
         self._pending.append(Said(seat.job.number, seat.job.attempt, message))
+        if not isinstance(message, EpochReport):
+            del self._seats[seat.waiting]
+            seat.job = None
 
     def _lose(self, seat: _Seat, reason: str) -> None:
         self._seats.pop(seat.waiting, None)

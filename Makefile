@@ -1,0 +1,39 @@
+# Everything that a person or a machine does with this repository.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+SET_UP := .venv/.set-up
+
+.PHONY: help search test check format wheel clean
+.DEFAULT_GOAL := help
+
+help:  ## List these targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(SET_UP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found on PATH" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[export,test]'
+	@touch $(SET_UP)
+
+search: $(SET_UP)  ## Search small networks on real images (no download), and show the front
+	$(BIN)/igcv search examples/digits.yaml
+
+test: $(SET_UP)  ## Run the tests (with IGCV_DATA=FOLDER also those that need its images)
+	$(BIN)/python -m pytest
+
+check: $(SET_UP)  ## Lint, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(SET_UP)  ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel: $(SET_UP)  ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:  ## Remove what was built (studies under runs/ stay)
+	rm -rf .venv dist build *.egg-info

@@ -1,0 +1,142 @@
+"""`igcv status`, `front`, `report` and `track`: what a study holds. Facts go to stdout, messages to stderr."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from dashboards.front import front_rows, hypervolume_shares
+from dashboards.table import StudyFacts, TrialRow
+from orchestrator.locate import locate, read_rows
+from orchestrator.progress import front_table
+
+
+@click.command()
+@click.argument("study")
+@click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON on stdout.")
+def status(study: str, as_json: bool) -> None:
+    """How far STUDY is: trials by state, the front, failures."""
+    rows, facts = read_rows(study)
+    state = status_of(rows, facts)
+    if as_json:
+        click.echo(json.dumps(state))
+        return
+    asked = f" of {facts.trials_asked}" if facts.trials_asked else ""
+    click.echo(f"study        {facts.study} ({facts.data}, {', '.join(facts.families)})")
+    click.echo(
+        f"trials       {state['trials']}{asked}: " + ", ".join(f"{n} {name}" for name, n in state["states"].items())
+    )
+    click.echo(f"front        {state['front']} networks, hypervolume {state['hypervolume']:.4f}")
+    best = state["best_accuracy"]
+    click.echo(f"best         {'none yet' if best is None else f'{best:.2%}'}")
+    for kind, number in state["failures"].items():
+        click.echo(f"failed       {number} by {kind}")
+
+
+@click.command()
+@click.argument("study")
+@click.option("--json", "as_json", is_flag=True, help="Print the members as JSON on stdout.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the members as comma-separated values on stdout.")
+def front(study: str, as_json: bool, as_csv: bool) -> None:
+    """The Pareto front of STUDY, the cheapest network first."""
+    rows, facts = read_rows(study)
+    if as_json:
+        click.echo(front_json(rows, facts))
+    elif as_csv:
+        click.echo(_front_csv(front_rows(rows, facts.objectives)), nl=False)
+    else:
+        Console(width=None if Console().is_terminal else 160).print(front_table(front_rows(rows, facts.objectives)))
+
+
+@click.command()
+@click.argument("study")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file; default report.html in the study's folder.",
+)
+def report(study: str, output: Path | None) -> None:
+    """Write the report of STUDY again, from its trial table."""
+    from dashboards.report import write_report
+
+    rows, facts = read_rows(study)
+    folder = None if output else locate(study).folder
+    path = output or (folder or Path()) / "report.html"
+    write_report(path, rows, facts)
+    click.echo(path)
+
+
+@click.command()
+@click.argument("study")
+@click.option("--tracking-uri", help="The MLflow store; default the study's own.")
+def track(study: str, tracking_uri: str | None) -> None:
+    """Bring STUDY's runs in MLflow up to date, or rebuild them; a second call changes nothing."""
+    from orchestrator.tracking.address import LOCAL, open_command
+    from orchestrator.tracking.address import tracking_uri as resolve
+    from orchestrator.tracking.sync import sync_study
+
+    rows, facts = read_rows(study)
+    folder = locate(study).folder or Path()
+    uri = resolve(tracking_uri or LOCAL, folder)
+    if uri is None:
+        raise ValueError("--tracking-uri off: there is nothing to bring up to date")
+    sync_study(uri, folder, rows, facts)
+    click.echo(open_command(uri))
+
+
+def status_of(rows: list[TrialRow], facts: StudyFacts) -> dict[str, Any]:
+    """The facts that `igcv status --json` prints."""
+    searched = [row for row in rows if row.source == "search"]
+    _, shares = hypervolume_shares(rows, facts)
+    accuracies = [row.accuracy for row in searched if row.accuracy is not None]
+    return {
+        "study": facts.study,
+        "trials": len(searched),
+        "trials_asked": facts.trials_asked,
+        "states": dict(Counter(row.state for row in searched)),
+        "references": sum(row.source == "reference" for row in rows),
+        "front": len(front_rows(rows, facts.objectives)),
+        "hypervolume": float(shares[-1]) if len(shares) else 0.0,
+        "best_accuracy": max(accuracies, default=None),
+        "failures": dict(Counter(row.failure_kind for row in rows if row.state == "failed")),
+    }
+
+
+def front_json(rows: list[TrialRow], facts: StudyFacts) -> str:
+    """The front as one JSON array."""
+    return json.dumps([_member(row) for row in front_rows(rows, facts.objectives)])
+
+
+def _member(row: TrialRow) -> dict[str, Any]:
+    names = (
+        "number",
+        "name",
+        "family",
+        "accuracy",
+        "accuracy_std",
+        "macs",
+        "flops",
+        "params",
+        "activation_bytes",
+        "depth",
+        "seconds",
+        "plan_key",
+    )
+    return {name: getattr(row, name) for name in names} | {"parameters": dict(row.parameters)}
+
+
+def _front_csv(members: list[TrialRow]) -> str:
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["number", "name", "accuracy", "macs", "params"])
+    writer.writerows([row.number, row.name, row.accuracy, row.macs, row.params] for row in members)
+    return text.getvalue()

@@ -1,0 +1,197 @@
+"""Putting a search together: data, study, pool, proposer, table, tracker and display, and taking it apart again."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from dashboards.report import write_report
+from dashboards.table import StudyFacts, TrialRow
+from orchestrator.decisions import Decisions, Limits
+from orchestrator.experiment import Experiment
+from orchestrator.opening import OpenSearch, cost_names, open_search, prepare
+from orchestrator.pools.inline import InlinePool
+from orchestrator.pools.protocol import Pool
+from orchestrator.progress import Display, Progress, make_display
+from orchestrator.projection import RowMaker, TableWriter, study_facts
+from orchestrator.proposing import Proposing
+from orchestrator.sampler.named import make_proposer
+from orchestrator.sampler.space import distributions
+from orchestrator.search import Search, Sink, Training
+from orchestrator.study import created_at
+from orchestrator.tracking.address import tracking_uri
+from orchestrator.tracking.open import open_tracker
+from orchestrator.trials import ENDED
+from search_spaces.plan import Input, Node, Plan
+from workers.allocator import worker_environment
+from workers.records import TrainRequest
+
+EMPTY = Plan(
+    (Node(operation=Input(shape=(1, 1, 1)), inputs=(), shape=(1, 1, 1), place="input"),)
+)  # replaced in every request
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A search that ran, or had nothing left to do."""
+
+    reason: str  # done | exhausted | wall clock | interrupted
+    folder: Path
+    rows: list[TrialRow]
+    facts: StudyFacts
+    report: Path
+    tracking: str | None
+
+
+def run_search(experiment: Experiment) -> Ended:
+    """Runs or resumes the experiment's search to its end. ValueError, before anything starts, where it cannot run."""
+    prepared = prepare(experiment)
+    progress = Progress(experiment.objectives, experiment.trials, time.time)
+    with make_display(progress, f"igcv search {experiment.name}") as display:
+        opened = open_search(prepared, display.say)
+        try:
+            return _run(opened, progress, display)
+        finally:
+            opened.lease.release()
+
+
+def _run(opened: OpenSearch, progress: Progress, display: Display) -> Ended:
+    experiment = opened.prepared.experiment
+    tracking = tracking_uri(experiment.tracking, experiment.folder)
+    facts = _facts(opened, tracking)
+    rows = RowMaker(experiment=experiment, catalogue=opened.prepared.catalogue, recipe=facts.recipe)
+    if _is_finished(opened):
+        progress.update([rows.row(trial) for trial in opened.trials])
+        reason, report = "finished", _report(experiment, progress, facts)
+    else:
+        table = TableWriter(experiment.folder, facts, time.time)
+        tracker = open_tracker(tracking, facts, display.say)
+        reason = _search(opened, rows, (display, table, tracker), display)
+        display.say("writing the table and the report")
+        path = table.close()
+        report = _report(experiment, progress, facts)
+        tracker.close(report, path)
+    ended = sorted(progress.rows.values(), key=lambda row: row.number)
+    return Ended(reason=reason, folder=experiment.folder, rows=ended, facts=facts, report=report, tracking=tracking)
+
+
+def _report(experiment: Experiment, progress: Progress, facts: StudyFacts) -> Path:
+    report = experiment.folder / "report.html"
+    write_report(report, sorted(progress.rows.values(), key=lambda row: row.number), facts)
+    return report
+
+
+def _search(opened: OpenSearch, rows: RowMaker, sinks: tuple[Sink, ...], display: Display) -> str:
+    prepared = opened.prepared
+    experiment = prepared.experiment
+    proposing = Proposing(
+        opened.study,
+        prepared.catalogue,
+        make_proposer(
+            experiment.sampler, prepared.feasible, experiment.objectives, prepared.reference_point, experiment.seed
+        ),
+        distributions(prepared.catalogue.space),
+    )
+    with ExitStack() as stack:
+        display.say(_starting(experiment))
+        pool = _pool(experiment)
+        stack.callback(pool.close)
+        search = Search(opened, _decisions(opened), pool, proposing, rows, _training(experiment), sinks)
+        stack.enter_context(_interruptible(search, display))
+        return search.run()
+
+
+def _decisions(opened: OpenSearch) -> Decisions:
+    experiment = opened.prepared.experiment
+    limits = Limits(
+        trials=experiment.trials,
+        deadline=time.time() + experiment.wall_clock if experiment.wall_clock else None,
+        time_limit=experiment.training.time_limit,
+        max_losses=experiment.resources.max_losses,
+    )
+    return Decisions(limits, opened.prepared.promotion, cost_names(experiment))
+
+
+def _training(experiment: Experiment) -> Training:
+    resources = experiment.resources
+    checkpoints = Path(experiment.checkpoints) if experiment.checkpoints else experiment.folder / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    spec = experiment.data.spec()
+    template = TrainRequest(
+        key="",
+        plan=EMPTY,
+        data=replace(spec, path=str(Path(spec.path).expanduser().resolve())) if spec.path else spec,
+        recipe=experiment.recipe(),
+        seed=experiment.seed,
+        time_limit_seconds=experiment.training.time_limit,
+        device="auto" if resources.gpus_per_worker else "cpu",
+        threads=max(1, int(resources.cpus_per_worker)),
+    )
+    return Training(template=template, checkpoints=checkpoints.resolve())
+
+
+def _pool(experiment: Experiment) -> Pool:
+    resources = experiment.resources
+    if resources.pool == "inline":
+        return InlinePool()
+    from orchestrator.pools.ray import RayPool, WorkerNeeds
+
+    needs = WorkerNeeds(
+        cpus=resources.cpus_per_worker,
+        gpus=resources.gpus_per_worker,
+        labels=resources.labels,
+        environment=worker_environment(max(1, int(resources.cpus_per_worker))),
+    )
+    return RayPool(resources.workers, needs, resources.address)
+
+
+def _facts(opened: OpenSearch, tracking: str | None) -> StudyFacts:
+    prepared = opened.prepared
+    began = created_at(opened.study.storage, opened.study.id)
+    return study_facts(
+        prepared.experiment, prepared.data, prepared.promotion.epochs, prepared.reference_point, tracking, began
+    )
+
+
+def _is_finished(opened: OpenSearch) -> bool:
+    """Whether every trial and every reference that is asked for has ended."""
+    experiment = opened.prepared.experiment
+    names = {trial.candidate.name for trial in opened.trials if trial.candidate.source == "reference"}
+    searched = sum(trial.candidate.source == "search" for trial in opened.trials)
+    return (
+        experiment.trials is not None
+        and searched >= experiment.trials
+        and names >= set(experiment.references)
+        and all(trial.phase in ENDED for trial in opened.trials)
+    )
+
+
+def _starting(experiment: Experiment) -> str:
+    resources = experiment.resources
+    if resources.pool == "inline":
+        return "training in this process"
+    return f"starting Ray ({resources.address or 'on this machine'}, {resources.workers or 'as many as fit'} workers)"
+
+
+@contextmanager
+def _interruptible(search: Search, display: Display) -> Iterator[None]:
+    """The first ctrl-C or SIGTERM ends the search between two events, the second at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for signal_number in SIGNALS:
+            signal.signal(signal_number, signal.SIG_DFL)
+        display.say("stopping; what is trained so far is kept (once more to leave at once)")
+        search.interrupt("interrupted")
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

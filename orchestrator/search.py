@@ -1,0 +1,166 @@
+"""The search: carries the decisions' commands to the pool, the study, the table and the tracker, and their events back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from dashboards.table import TrialRow
+from orchestrator.decisions import (
+    Command,
+    Decisions,
+    Event,
+    Finish,
+    Keep,
+    Kill,
+    Launch,
+    Propose,
+    Recorded,
+    Stop,
+    Tell,
+    Tick,
+)
+from orchestrator.opening import OpenSearch
+from orchestrator.pools.protocol import Job, Pool
+from orchestrator.projection import RowMaker
+from orchestrator.proposing import Proposing
+from orchestrator.trials import Trial
+from workers.records import TrainRequest
+
+WAIT_SECONDS = 0.2  # the longest that the loop sleeps
+
+
+class Sink(Protocol):
+    """Whoever wants to know of changed trials: the table's writer, the tracker, the display."""
+
+    def update(self, rows: Iterable[TrialRow]) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Training:
+    """What every request of this search shares."""
+
+    template: TrainRequest
+    checkpoints: Path
+
+    def checkpoint(self, trial: Trial) -> Path:
+        return self.checkpoints / f"trial-{trial.number:06d}.pt"
+
+
+class Search:
+    """One run of the loop. `interrupt` may be called from a signal handler."""
+
+    def __init__(
+        self,
+        opened: OpenSearch,
+        decisions: Decisions,
+        pool: Pool,
+        proposing: Proposing,
+        rows: RowMaker,
+        training: Training,
+        sinks: tuple[Sink, ...],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._opened = opened
+        self._decisions = decisions
+        self._pool = pool
+        self._proposing = proposing
+        self._rows = rows
+        self._training = training
+        self._sinks = sinks
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="propose")
+        self._proposals: Future[Recorded] | None = None
+        self._changed: dict[int, Trial] = {}
+        self._interrupted: str | None = None
+
+    def interrupt(self, reason: str) -> None:
+        self._interrupted = reason
+
+    def run(self) -> str:
+        """Runs until nothing is left to do; returns why it ended (done, exhausted, wall clock, or the interruption)."""
+        try:
+            self._start()
+            while self._decisions.finished is None:
+                for event in self._events():
+                    self._handle(event)
+                self._publish()
+        finally:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+        return self._decisions.finished
+
+    def _start(self) -> None:
+        self._decisions.restore(self._opened.trials)
+        self._changed.update(self._decisions.trials)
+        self._handle(
+            Recorded(
+                self._proposing.record_references(self._opened.prepared.experiment.references, self._opened.trials)
+            )
+        )
+        self._publish()
+
+    def _events(self) -> list[Event]:
+        events: list[Event] = []
+        if self._interrupted is not None:
+            events.append(Stop(self._interrupted))
+        proposed = self._proposals is not None and self._proposals.done()
+        events += self._pool.events(0.0 if proposed or events else self._patience())
+        if self._proposals is not None and self._proposals.done():
+            events.append(self._proposals.result())
+            self._proposals = None
+        return [*events, Tick()]
+
+    def _patience(self) -> float:
+        """A proposal in the making is waited for in small steps."""
+        return 0.005 if self._proposals is not None and self._decisions.free else WAIT_SECONDS
+
+    def _handle(self, event: Event) -> None:
+        for command in self._decisions.handle(event, self._clock()):
+            self._execute(command)
+
+    def _execute(self, command: Command) -> None:
+        match command:
+            case Propose(count):
+                self._proposals = self._thread.submit(
+                    self._proposing.propose, count, self._proposing.snapshot(self._decisions)
+                )
+            case Launch(number, attempt, worker, stop_epoch):
+                self._launch(self._decisions.trials[number], attempt, worker, stop_epoch)
+            case Keep(number, report):
+                self._opened.study.keep(self._decisions.trials[number], report)
+                self._mark(number)
+            case Tell(number):
+                self._tell(self._decisions.trials[number])
+            case Kill(worker, _):
+                self._pool.kill(worker)
+            case Finish():
+                pass
+
+    def _launch(self, trial: Trial, attempt: int, worker: str, stop_epoch: int) -> None:
+        request = replace(
+            self._training.template,
+            key=str(trial.number),
+            plan=self._opened.prepared.catalogue.plan(trial.candidate),
+            stop_epoch=stop_epoch,
+            checkpoint=str(self._training.checkpoint(trial)),
+        )
+        self._pool.launch(worker, Job(number=trial.number, attempt=attempt, request=request))
+
+    def _tell(self, trial: Trial) -> None:
+        self._opened.study.tell(trial)
+        self._mark(trial.number)
+        for file in (path := self._training.checkpoint(trial)).parent.glob(f"{path.name}*"):
+            file.unlink(missing_ok=True)
+
+    def _mark(self, number: int) -> None:
+        self._changed[number] = self._decisions.trials[number]
+
+    def _publish(self) -> None:
+        rows = [self._rows.row(trial) for trial in self._changed.values()]
+        self._changed.clear()
+        for sink in self._sinks:
+            sink.update(rows)
