@@ -74,7 +74,7 @@ MOBILENETV1 = Family(
         Domain(name="skip", values=(False, True)),
     ),
     stage_domains=tuple(
-        (Domain(name="width", values=widths), Domain(name="blocks", values=(1, 2, 3, 4)))
+        (Domain(name="width", values=widths), Domain(name="blocks", values=(1, 2, 3, 4, 6)))
         for widths in ((64,), (128,), (256,))
     ),
     default_stages=(

@@ -1,7 +1,8 @@
 """Xception-style: a channel-wise 3x3 and a dense 1x1 convolution with nothing between, as the IGC papers compare it.
 
 Source: "Interleaved Structured Sparse Convolutional Neural Networks" (CVPR 2018), table 1, column Xception: blocks of
-one channel-wise and one 1x1 convolution, a skip connection around every two of them, dense 1x1 shortcuts.
+one channel-wise and one 1x1 convolution, a skip connection around every two of them. A shortcut is a dense 1x1
+convolution; one that only widens, at stride 1, repeats its channels and has no weights (a fit to table 3 of the paper).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from search_spaces import blocks
 from search_spaces.blocks import Inner
 from search_spaces.networks import Domain, Family, Task
-from search_spaces.plan import Conv, Norm, PlanBuilder
+from search_spaces.plan import Conv, Norm, PlanBuilder, Tile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,8 @@ def _stage(builder: PlanBuilder, shared: Shared, stage: Stage, number: int) -> N
         builder.add(Norm())
 
     def project(source: int, width: int, stride: int) -> None:
-        builder.add(Conv(out_channels=width, stride=stride), source)
+        widens = stride == 1 and width > builder.shape(source)[0]
+        builder.add(Tile(channels=width) if widens else Conv(out_channels=width, stride=stride), source)
 
     if shared.skip:
         blocks.paired_blocks(builder, number, strides, block, project)
