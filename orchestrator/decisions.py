@@ -1,7 +1,7 @@
 """Which trial to launch, promote, pause, end or give up: events in, commands out, no I/O and no clock.
 
-The caller records candidates before it reports them here, executes every command, and passes time in as a number, so the
-whole search runs as well in a simulator. Messages of an earlier attempt, repeated or late ones are dropped.
+The caller records candidates before it reports them here, executes every command, and passes time in as a number, so
+the whole search runs as well in a simulator. Messages of an earlier attempt, repeated or late ones are dropped.
 """
 
 from __future__ import annotations

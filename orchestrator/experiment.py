@@ -38,6 +38,11 @@ def _duration(value: Any) -> Any:
     return value
 
 
+def _off(value: Any) -> Any:
+    """YAML reads a bare `off` as false."""
+    return "off" if value is False else value
+
+
 Count = Annotated[int, BeforeValidator(_count), Field(gt=0)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 
@@ -49,7 +54,7 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """`data`: which images, and how the training split is divided. `path` is taken relative to the working directory."""
+    """`data`: which images, and how the training split is divided. `path` is relative to the working directory."""
 
     name: Literal["digits", "parquet", "npz", "cifar10", "cifar100"] = "digits"
     path: str | None = None
@@ -149,7 +154,7 @@ class Experiment(Section):
     resources: Resources = Resources()
     seed: int = 0
     storage: str = "journal"
-    tracking: str = "local"
+    tracking: Annotated[str, BeforeValidator(_off)] = "local"  # local, off, or the URI of an MLflow store
     checkpoints: str | None = None  # folder shared by all workers; None: beside the study
     output: str = "runs"
 
@@ -213,7 +218,7 @@ class Experiment(Section):
 
 
 def load_experiment(path: str | Path, overrides: tuple[str, ...] = ()) -> Experiment:
-    """Reads and checks an experiment file; `overrides` are `key.inner=value` with YAML values. ValueError names the fault."""
+    """Reads and checks an experiment file; `overrides` are `key.inner=value`, YAML values. ValueError names the fault."""
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"{file}: no such experiment file")

@@ -1,4 +1,4 @@
-"""Opening a search: everything that can be wrong is found here, before a worker starts and before anything is written."""
+"""Opening a search: what can be wrong is found here, before a worker starts and before anything is written."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from search_spaces.feasible import FeasibleSet
+
 from orchestrator.candidates import Catalogue, budget_of
 from orchestrator.experiment import Experiment
 from orchestrator.lease import Lease
 from orchestrator.promotion import Promotion, default_rungs
 from orchestrator.study import JOURNAL_NAME, Study, claim, open_storage
 from orchestrator.trials import Trial
-from search_spaces.feasible import FeasibleSet
 from search_spaces.networks import Task
 from workers.data.facts import DataFacts, describe
 

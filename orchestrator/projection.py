@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from search_spaces.references import reference
+
 from dashboards.parts import append_part, merge_parts
 from dashboards.table import EpochPoint, StudyFacts, TrialRow
 from dashboards.table import Stint as RowStint
@@ -14,7 +16,6 @@ from orchestrator.candidates import Catalogue
 from orchestrator.experiment import Experiment
 from orchestrator.trials import Trial
 from search_spaces.plan import plan_to_json
-from search_spaces.references import reference
 from workers.data.facts import DataFacts
 
 SECONDS_BETWEEN_PARTS = 2.0

@@ -49,7 +49,7 @@ class Rung:
 
 
 class Promotion:
-    """The rungs of a search. `epochs` are the rungs, ascending and below the recipe's epochs; none: nothing ever pauses."""
+    """The rungs of a search: `epochs`, ascending and below the recipe's own; none: nothing ever pauses."""
 
     def __init__(self, epochs: tuple[int, ...], eta: float, last_epoch: int) -> None:
         if any(not 0 < epoch < last_epoch for epoch in epochs) or list(epochs) != sorted(set(epochs)):

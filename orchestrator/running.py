@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from dashboards.report import write_report
+from workers.allocator import worker_environment
+
 from dashboards.table import StudyFacts, TrialRow
 from orchestrator.decisions import Decisions, Limits
 from orchestrator.experiment import Experiment
@@ -28,7 +30,6 @@ from orchestrator.tracking.address import tracking_uri
 from orchestrator.tracking.open import open_tracker
 from orchestrator.trials import ENDED
 from search_spaces.plan import Input, Node, Plan
-from workers.allocator import worker_environment
 from workers.records import TrainRequest
 
 EMPTY = Plan(

@@ -1,4 +1,4 @@
-"""The search: carries the decisions' commands to the pool, the study, the table and the tracker, and their events back."""
+"""The search: carries the decisions' commands to pool, study, table and tracker, and their events back."""
 
 from __future__ import annotations
 

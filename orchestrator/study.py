@@ -1,7 +1,7 @@
 """The study in Optuna: the one truth of a search. The only file of the search that imports optuna.
 
-A trial is written once, RUNNING, before it is launched; while it runs its `progress` and its curve are kept; before it is
-told, everything else is written, for a told trial is immutable. A trial ended early is told PRUNED without values.
+A trial is written once, RUNNING, before it is launched; while it runs its `progress` and its curve are kept; before it
+is told, everything else is written, for a told trial is immutable. One that ended early is told PRUNED without values.
 """
 
 from __future__ import annotations

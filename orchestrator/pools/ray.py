@@ -1,7 +1,7 @@
 """A pool of long-lived Ray actors. The only file of the search that imports ray.
 
-As many actors are asked for as there are workers wanted; Ray places them as nodes join, and one that dies is replaced, so
-the pool grows and shrinks with the cluster. Each job is one streaming call whose items are the worker's messages.
+As many actors are asked for as there are workers wanted; Ray places them as nodes join, and one that dies is replaced,
+so the pool grows and shrinks with the cluster. Each job is one streaming call whose items are the worker's messages.
 """
 
 from __future__ import annotations
@@ -175,9 +175,9 @@ def _connect(address: str | None, needs: WorkerNeeds, workers: int | None) -> No
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"resources.address {address}: no Ray cluster answers ({str(error).splitlines()[0]}). If one runs there, its "
-            "token may be missing here: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH (`ray get-auth-token` on the head prints "
-            "it), or RAY_AUTH_MODE=disabled on every side"
+            f"resources.address {address}: no Ray cluster answers ({str(error).splitlines()[0]}). If one runs there, "
+            "its token may be missing here: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH (`ray get-auth-token` on the head "
+            "prints it), or RAY_AUTH_MODE=disabled on every side"
         ) from error
 
 
