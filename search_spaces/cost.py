@@ -6,6 +6,7 @@ FLOPs = 2 * MACs, as PyTorch's counter has it. Activation bytes are those of one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search_spaces.plan import Conv, Linear, Node, Norm, Plan, Product, Shape, factor_shapes
@@ -73,20 +74,25 @@ def live_bytes(plan: Plan) -> list[int]:
 
     Every node writes a tensor of its own (nothing in place); an interleaved product is one node, without inner tensors.
     """
-    last_use = list(range(len(plan.nodes)))
-    for index, node in enumerate(plan.nodes):
-        for source in node.inputs:
-            last_use[source] = index
     sizes = [BYTES_PER_ACTIVATION * _elements(node.shape) for node in plan.nodes]
+    return live_sizes(sizes, [node.inputs for node in plan.nodes])
+
+
+def live_sizes(sizes: Sequence[int], inputs: Sequence[tuple[int, ...]]) -> list[int]:
+    """`live_bytes` of a graph given as each node's own size and the indices of its inputs."""
+    last_use = list(range(len(sizes)))
+    for index, sources in enumerate(inputs):
+        for source in sources:
+            last_use[source] = index
+    ending = [0] * len(sizes)
+    for index, end in enumerate(last_use):
+        ending[end] += sizes[index]
     alive: list[int] = []
     current = 0
-    ending: dict[int, list[int]] = {}
-    for index, end in enumerate(last_use):
-        ending.setdefault(end, []).append(index)
-    for index, size in enumerate(sizes):
+    for size, ended in zip(sizes, ending, strict=True):
         current += size
         alive.append(current)
-        current -= sum(sizes[done] for done in ending.get(index, ()))
+        current -= ended
     return alive
 
 
