@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from search_spaces.networks import Value
@@ -150,6 +151,7 @@ _TYPES: Mapping[str, pa.DataType] = {
     "tuple[EpochPoint, ...]": _EPOCHS,
     "tuple[Stint, ...]": _STINTS,
 }
+_RECORDS: Mapping[str, type[EpochPoint] | type[Stint]] = {"epochs": EpochPoint, "stints": Stint}
 _NEVER_NULL = ("number", "key", "plan_key", "name", "family", "state", "source")
 COLUMNS = tuple(field.name for field in fields(TrialRow))
 HEAVY_COLUMNS = ("plan", "epochs", "stints", "failure_traceback")  # what a view of all trials can do without
@@ -257,23 +259,37 @@ def _to_cell(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()  # lone surrogates of broken file names
     if isinstance(value, tuple):
-        return [asdict(item) if isinstance(item, EpochPoint | Stint) else item for item in value]
+        return [_to_struct(item) if isinstance(item, EpochPoint | Stint) else item for item in value]
     return value
+
+
+def _to_struct(record: EpochPoint | Stint) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 def _from_column(name: str, column: pa.ChunkedArray) -> list[Any]:
     """A column's cells as the record wants them."""
+    if name in _RECORDS:
+        return [cell for chunk in column.chunks for cell in _from_structs(_RECORDS[name], chunk)]
     cells: list[Any] = column.to_pylist()
     match name:
         case "parameters":
             return [json.loads(cell) if cell else {} for cell in cells]
-        case "epochs":
-            return [tuple(EpochPoint(**item) for item in cell or ()) for cell in cells]
-        case "stints":
-            return [tuple(Stint(**item) for item in cell or ()) for cell in cells]
         case "forms":
             return [tuple(cell or ()) for cell in cells]
         case "attempts" | "losses":
             return [cell or 0 for cell in cells]
         case _:
             return cells
+
+
+def _from_structs(record: type[EpochPoint] | type[Stint], chunk: pa.ListArray) -> Iterator[tuple[Any, ...]]:
+    """The lists of one chunk, made field by field: a dictionary for each struct would be several times slower."""
+    names = [field.name for field in fields(record)]
+    structs = chunk.flatten()
+    values = [structs.field(name).to_pylist() for name in names]
+    records = [record(**dict(zip(names, cells, strict=True))) for cells in zip(*values, strict=True)]
+    end = 0
+    for length in pc.fill_null(pc.list_value_length(chunk), 0).to_pylist():
+        start, end = end, end + length
+        yield tuple(records[start:end])
