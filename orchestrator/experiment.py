@@ -218,7 +218,7 @@ class Experiment(Section):
 
 
 def load_experiment(path: str | Path, overrides: tuple[str, ...] = ()) -> Experiment:
-    """Reads and checks an experiment file; `overrides` are `key.inner=value`, YAML values. ValueError names the fault."""
+    """Reads and checks an experiment file; `overrides` are `key.inner=value`. ValueError names the fault."""
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"{file}: no such experiment file")

@@ -68,7 +68,7 @@ class Progress:
 
     def summary(self) -> str:
         """`7/24 done, 2 training, 1 failed`."""
-        states = Counter(row.state for row in self.rows.values())
+        states: Counter[str] = Counter(row.state for row in self.rows.values())
         asked = f"/{self.asked}" if self.asked else ""
         parts = [f"{self.searched()}{asked} done"]
         parts += [f"{states[state]} {state}" for state in ("training", "queued", "paused", "lost") if states[state]]

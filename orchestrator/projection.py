@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from search_spaces.references import reference
-
 from dashboards.parts import append_part, merge_parts
 from dashboards.table import EpochPoint, StudyFacts, TrialRow
 from dashboards.table import Stint as RowStint
@@ -16,6 +14,7 @@ from orchestrator.candidates import Catalogue
 from orchestrator.experiment import Experiment
 from orchestrator.trials import Trial
 from search_spaces.plan import plan_to_json
+from search_spaces.references import reference
 from workers.data.facts import DataFacts
 
 SECONDS_BETWEEN_PARTS = 2.0
@@ -29,6 +28,7 @@ class RowMaker:
     experiment: Experiment
     catalogue: Catalogue
     recipe: str
+    known_data: str = ""  # the data set under which papers published accuracies
     _plans: dict[str, str] = field(default_factory=dict)
 
     def row(self, trial: Trial) -> TrialRow:
@@ -36,7 +36,7 @@ class RowMaker:
         candidate, metrics, failure = trial.candidate, trial.metrics, trial.failure
         cost = candidate.cost
         is_reference = candidate.source == "reference"
-        published = reference(candidate.name).published if is_reference else None
+        published = reference(candidate.name) if is_reference else None
         return TrialRow(
             number=trial.number,
             key=f"{self.experiment.name}/{trial.number}",
@@ -49,9 +49,9 @@ class RowMaker:
             parameters=candidate.architecture.parameters if candidate.architecture else {},
             plan=self._plan(trial),
             accuracy=trial.accuracy,
-            published_accuracy=published.accuracy if published else None,
-            published_params=published.params if published else None,
-            published_macs=published.macs if published else None,
+            published_accuracy=published.accuracy_on(self.known_data) if published else None,
+            published_params=published.printed("params") if published else None,
+            published_macs=published.printed("macs") if published else None,
             params=cost.params,
             params_conv=cost.params_conv,
             params_norm=cost.params_norm,
@@ -90,6 +90,15 @@ class RowMaker:
         if key not in self._plans:
             self._plans[key] = plan_to_json(self.catalogue.plan(trial.candidate))
         return self._plans[key]
+
+
+def known_data(data: DataFacts) -> str:
+    """`cifar10` or `cifar100` where the images are those, whatever folder they lie in; else empty."""
+    if data.image_size != 32 or data.channels != 3:
+        return ""
+    if len(data.classes) == 10 and {"airplane", "truck"} <= set(data.classes):
+        return "cifar10"
+    return "cifar100" if len(data.classes) == 100 and {"apple", "worm"} <= set(data.classes) else ""
 
 
 def _points(trial: Trial) -> tuple[EpochPoint, ...]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from dashboards.report import write_report
 from workers.allocator import worker_environment
 
+from dashboards.report import write_report
 from dashboards.table import StudyFacts, TrialRow
 from orchestrator.decisions import Decisions, Limits
 from orchestrator.experiment import Experiment
@@ -20,7 +20,7 @@ from orchestrator.opening import OpenSearch, cost_names, open_search, prepare
 from orchestrator.pools.inline import InlinePool
 from orchestrator.pools.protocol import Pool
 from orchestrator.progress import Display, Progress, make_display
-from orchestrator.projection import RowMaker, TableWriter, study_facts
+from orchestrator.projection import RowMaker, TableWriter, known_data, study_facts
 from orchestrator.proposing import Proposing
 from orchestrator.sampler.named import make_proposer
 from orchestrator.sampler.space import distributions
@@ -66,7 +66,12 @@ def _run(opened: OpenSearch, progress: Progress, display: Display) -> Ended:
     experiment = opened.prepared.experiment
     tracking = tracking_uri(experiment.tracking, experiment.folder)
     facts = _facts(opened, tracking)
-    rows = RowMaker(experiment=experiment, catalogue=opened.prepared.catalogue, recipe=facts.recipe)
+    rows = RowMaker(
+        experiment=experiment,
+        catalogue=opened.prepared.catalogue,
+        recipe=facts.recipe,
+        known_data=known_data(opened.prepared.data),
+    )
     if _is_finished(opened):
         progress.update([rows.row(trial) for trial in opened.trials])
         reason, report = "finished", _report(experiment, progress, facts)

@@ -20,7 +20,7 @@ from search_spaces.cost import Cost, stage_costs
 from search_spaces.cost import cost as plan_cost
 from search_spaces.networks import Task
 from search_spaces.plan import Plan
-from search_spaces.references import reference, reference_plan
+from search_spaces.references import CatalogRow, reference, reference_plan
 
 SIZE = click.option("--image-size", type=int, help="Side of the square images; default the reference's own, or 32.")
 CLASSES = click.option("--classes", type=int, help="Classes; default the reference's own, or 10.")
@@ -59,13 +59,25 @@ def catalog(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows]))
         return
-    names = [field.name for field in fields(rows[0])]
-    table = Table(box=None, header_style="bold")
-    for name in names:
-        table.add_column(name.replace("_", " "), overflow="fold")
+    Console(width=None if Console().is_terminal else 220).print(_catalog_table(rows))
+
+
+def _catalog_table(rows: Sequence[CatalogRow]) -> Table:
+    """One line for each published figure; `*` marks networks of which parts are our reconstruction."""
+    table = Table(box=None, header_style="bold", caption="* parts are a reconstruction; --json has notes and sources")
+    for column in ("network", "params", "MACs", "published figure", "ours", "published", "", "accuracies"):
+        table.add_column(column, justify="right" if column in ("params", "MACs", "ours", "published") else "left")
     for row in rows:
-        table.add_row(*(_cell(getattr(row, name)) for name in names))
-    Console(width=None if Console().is_terminal else 220).print(table)
+        accuracies = " ".join(f"{known.dataset} {known.value:.2%}" for known in row.accuracies)
+        head = (row.name + ("*" if row.fit else ""), f"{row.params:,}", f"{row.macs:,}")
+        for index, figure in enumerate(row.comparisons):
+            verdict = "exact" if not figure.difference else "rounding" if figure.within else f"off: {figure.why}"
+            numbers = (f"{figure.ours:,}", f"{figure.published:,}")
+            first = index == 0
+            table.add_row(
+                *(head if first else ("", "", "")), figure.convention, *numbers, verdict, accuracies if first else ""
+            )
+    return table
 
 
 @click.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class TrainWorker:
 
     def ready(self) -> str:
         """Where it runs."""
-        return f"{ray.util.get_node_ip_address()}:{os.getpid()}"
+        return f"{platform.node()}:{os.getpid()}"
 
     def run(self, request: TrainRequest) -> Iterator[Message]:
         yield from resolve(self._runner)(request)
@@ -114,17 +115,14 @@ class RayPool:
     def _hire(self) -> None:
         self._count += 1
         name = f"worker-{self._count}"
-        actor = (
-            ray.remote(TrainWorker)
-            .options(
-                num_cpus=self._needs.cpus,
-                num_gpus=self._needs.gpus,
-                label_selector=dict(self._needs.labels) or None,
-                runtime_env={"env_vars": dict(self._needs.environment)},
-                max_restarts=0,
-            )
-            .remote(self._runner)
-        )
+        remote: Any = ray.remote(TrainWorker)
+        actor = remote.options(
+            num_cpus=self._needs.cpus,
+            num_gpus=self._needs.gpus,
+            label_selector=dict(self._needs.labels) or None,
+            runtime_env={"env_vars": dict(self._needs.environment)},
+            max_restarts=0,
+        ).remote(self._runner)
         seat = _Seat(name, actor, actor.ready.remote())
         self._seats[seat.waiting] = seat
         self._names[name] = seat
@@ -183,7 +181,7 @@ def _connect(address: str | None, needs: WorkerNeeds, workers: int | None) -> No
 
 def _fitting(needs: WorkerNeeds) -> int:
     """How many workers the cluster holds now."""
-    held = ray.cluster_resources()
+    held: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     fits = [held.get("CPU", 0) / needs.cpus] if needs.cpus else []
     fits += [held.get("GPU", 0) / needs.gpus] if needs.gpus else []
     return max(1, int(min(fits, default=1)))
