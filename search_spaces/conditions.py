@@ -53,36 +53,25 @@ class StageCondition:
     """
 
     stage: str
-    blocks: tuple[BlockCondition, ...]
+    least_paths: int
+    most_paths: int
+    strict: bool
+    loose: bool
+    density: float
+    factors: int
+    optimum_factors: float
+    balance_ratio: float | None
     explanation: str
+    blocks: tuple[BlockCondition, ...]
 
-    @property
-    def least_paths(self) -> int:
-        return self.blocks[-1].least_paths
-
-    @property
-    def most_paths(self) -> int:
-        return self.blocks[-1].most_paths
-
-    @property
-    def strict(self) -> bool:
-        return all(block.strict for block in self.blocks)
-
-    @property
-    def loose(self) -> bool:
-        return all(block.loose for block in self.blocks)
-
-    @property
-    def density(self) -> float:
-        return min(block.density for block in self.blocks)
-
-    @property
-    def balance_ratio(self) -> float | None:
-        return self.blocks[-1].balance_ratio
-
-    @property
-    def optimum_factors(self) -> float:
-        return self.blocks[-1].optimum_factors
+    def text(self) -> str:
+        """The condition in one line, for the terminal."""
+        name = f"stage {self.stage.removeprefix('stage')}"
+        paths = self.explanation or f"{name}: exactly one path for every pair of channels"
+        balance = ""
+        if self.balance_ratio is not None:
+            balance = f"; {self.balance_ratio:.3g} of the balanced weights with {self.factors} layers"
+        return f"{paths}{balance} (optimum {self.optimum_factors:.1f} layers)"
 
 
 def stage_conditions(plan: Plan) -> tuple[StageCondition, ...]:
@@ -91,9 +80,23 @@ def stage_conditions(plan: Plan) -> tuple[StageCondition, ...]:
     for place, channels, steps in _blocks(plan):
         stage = place.split("/")[0]
         stages.setdefault(stage, []).append(replace(_condition(steps, channels), place=place))
-    return tuple(
-        StageCondition(stage=stage, blocks=tuple(blocks), explanation=_explain_stage(stage, blocks))
-        for stage, blocks in stages.items()
+    return tuple(_stage_condition(stage, tuple(blocks)) for stage, blocks in stages.items())
+
+
+def _stage_condition(stage: str, blocks: tuple[BlockCondition, ...]) -> StageCondition:
+    last = blocks[-1]
+    return StageCondition(
+        stage=stage,
+        least_paths=last.least_paths,
+        most_paths=last.most_paths,
+        strict=all(block.strict for block in blocks),
+        loose=all(block.loose for block in blocks),
+        density=min(block.density for block in blocks),
+        factors=last.factors,
+        optimum_factors=last.optimum_factors,
+        balance_ratio=last.balance_ratio,
+        explanation=_explain_stage(stage, blocks),
+        blocks=blocks,
     )
 
 
@@ -176,12 +179,14 @@ def _apply(step: Step, counts: NDArray[np.int64]) -> NDArray[np.int64]:
     match step:
         case Conv(out_channels=out, groups=groups):
             sums = counts.reshape(groups, channels // groups, columns).sum(axis=1)
-            return sums.repeat(out // groups, axis=0)
+            spread: NDArray[np.int64] = sums.repeat(out // groups, axis=0)
+            return spread
         case Shuffle(groups=groups):
             grouped = counts.reshape(groups, channels // groups, columns)
             return grouped.transpose(1, 0, 2).reshape(channels, columns)
         case Tile(channels=tiled):
-            return counts.take(np.arange(tiled) % channels, axis=0)
+            repeated: NDArray[np.int64] = counts[np.arange(tiled) % channels]
+            return repeated
 
 
 def _mixing(steps: Sequence[Step], channels: int) -> list[tuple[int, int]]:

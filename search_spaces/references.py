@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from search_spaces.cost import Cost, cost
+from search_spaces.cost import cost
 from search_spaces.families.table import FAMILIES
 from search_spaces.networks import Task, lower
 from search_spaces.plan import Plan
@@ -52,16 +52,27 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogRow:
-    """A reference with its whole cost, its published figures beside ours, and its published accuracies."""
+    """A reference: its cost, its first published figure beside ours, then all of them, and the published accuracies.
+
+    params and macs are ours, all of them. fit: parts of the network are our reconstruction; the note says which.
+    """
 
     name: str
     family: str
-    task: Task
-    cost: Cost
-    comparisons: tuple[Comparison, ...]
-    accuracies: tuple[Accuracy, ...]
+    image_size: int
+    classes: int
+    params: int
+    macs: int
+    convention: str
+    ours: int
+    published: int
+    difference: int
+    within: bool
+    why: str
     fit: bool
     note: str
+    comparisons: tuple[Comparison, ...]
+    accuracies: tuple[Accuracy, ...]
 
 
 def reference(name: str) -> Reference:
@@ -86,15 +97,26 @@ def catalog_rows() -> tuple[CatalogRow, ...]:
 
 def _row(found: Reference) -> CatalogRow:
     plan = reference_plan(found.name)
+    total = cost(plan)
+    comparisons = tuple(_comparison(plan, found.task, figure) for figure in found.figures)
+    first = comparisons[0]
     return CatalogRow(
         name=found.name,
         family=found.network.family,
-        task=found.task,
-        cost=cost(plan),
-        comparisons=tuple(_comparison(plan, found.task, figure) for figure in found.figures),
-        accuracies=found.accuracies,
+        image_size=found.task.image_size,
+        classes=found.task.classes,
+        params=total.params,
+        macs=total.macs,
+        convention=first.convention,
+        ours=first.ours,
+        published=first.published,
+        difference=first.difference,
+        within=first.within,
+        why=first.why,
         fit=found.fit,
         note=found.note,
+        comparisons=comparisons,
+        accuracies=found.accuracies,
     )
 
 

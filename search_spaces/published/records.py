@@ -67,6 +67,15 @@ class Reference:
     fit: bool = False
     note: str = ""
 
+    def accuracy_on(self, dataset: str) -> float | None:
+        """The published accuracy on `cifar10`, `cifar100`, `tiny-imagenet` or `imagenet`, where there is one."""
+        return next((known.value for known in self.accuracies if known.dataset == dataset), None)
+
+    def printed(self, quantity: Quantity) -> int | None:
+        """The first published figure of a quantity for the whole network, under its own convention."""
+        whole = (figure.value for figure in self.figures if figure.quantity == quantity and figure.counted != "block")
+        return next(whole, None)
+
 
 def exact(quantity: Quantity, counted: Counted, value: int, source: str) -> Figure:
     """A figure known to the unit."""
