@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dashboards.lanes import TALLEST, Lanes
+from dashboards.lanes import CAPTION, Lanes, bar_height
 from dashboards.words import compact, plain
 from search_spaces.cost import Cost, cost
 from search_spaces.plan import (
@@ -26,9 +26,11 @@ from search_spaces.plan import (
     Tile,
 )
 
-MARGIN, HEAD, ARC, FOOT = 14.0, 40.0, 44.0, 56.0
+MARGIN, HEAD, FOOT = 14.0, 40.0, 62.0  # pixels
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
-LEGEND = "Boxes: groups of a convolution. Crossing lines: permutations. Red: what one channel reaches."
+LEGEND = (
+    "Boxes: groups of a convolution (purple: spatial, blue: 1×1). Crossing: permutations. Orange: paths of one channel."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,19 +73,20 @@ def layer_rows(plan: Plan) -> list[LayerRow]:
 
 def draw_plan(plan: Plan, title: str = "") -> str:
     """The block diagram as one SVG element; its lines take the colour of the text around it."""
-    shown = units(plan)
-    row_height = HEAD + ARC + TALLEST + FOOT
     most = max(node.shape[0] for node in plan.nodes)
-    drawn = [_draw_unit(plan, unit, 30 + index * row_height, most) for index, unit in enumerate(shown)]
-    width = max([520.0, *(width for _, width in drawn)])
-    height = 30 + row_height * len(shown)
+    rows: list[str] = []
+    bottom, right = 30.0, 740.0
+    for unit in units(plan):
+        half = _half_height(plan, unit, most)
+        middle = bottom + HEAD + _room_above(plan, unit) + half
+        lanes = _draw_unit(plan, unit, Lanes(channels=0, most_channels=most, middle=middle, half=half, x=MARGIN))
+        rows += [_heading(plan, unit, bottom), *lanes.parts]
+        bottom, right = middle + half + FOOT, max(right, lanes.x + MARGIN)
     name = html.escape(plain(title, 80) or "Block diagram")
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" font-family="{FONT}" role="img" aria-label="{name}"><title>{name}</title>'
-        f'<text x="{MARGIN}" y="20" font-size="12" fill="currentColor">{LEGEND}</text>'
-        + "".join(text for text, _ in drawn)
-        + "</svg>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right:.0f} {bottom:.0f}" width="{right:.0f}" '
+        f'height="{bottom:.0f}" font-family="{FONT}" role="img" aria-label="{name}"><title>{name}</title>'
+        f'<text x="{MARGIN}" y="20" font-size="12" fill="currentColor">{LEGEND}</text>{"".join(rows)}</svg>'
     )
 
 
@@ -183,26 +186,38 @@ def _signature(plan: Plan, unit: Unit) -> tuple[object, ...]:
     return unit.places[0].split("/")[0], plan.nodes[unit.first - 1].shape, inner
 
 
-def _draw_unit(plan: Plan, unit: Unit, top: float, most_channels: int) -> tuple[str, float]:
-    """(SVG text, width) of one row."""
-    entry = plan.nodes[unit.first - 1].shape
-    middle = top + HEAD + ARC + TALLEST / 2
-    start = entry[0] // 3
-    lanes = Lanes(channels=entry[0], most_channels=most_channels, middle=middle, x=MARGIN, reached={start})
-    ends = {unit.first - 1: lanes.x}
+def _half_height(plan: Plan, unit: Unit, most_channels: int) -> float:
+    channels = [node.shape[0] for node in plan.nodes[unit.first - 1 : unit.last + 1]]
+    return bar_height(max(channels), most_channels) / 2
+
+
+def _room_above(plan: Plan, unit: Unit) -> float:
+    """For residual connections and the brackets of products."""
+    operations = [node.operation for node in plan.nodes[unit.first : unit.last + 1]]
+    if any(isinstance(operation, Add) for operation in operations):
+        return 44.0
+    return 24.0 if any(isinstance(operation, Product) for operation in operations) else 6.0
+
+
+def _draw_unit(plan: Plan, unit: Unit, lanes: Lanes) -> Lanes:
+    """Draws the unit's main path with the given pen; the paths of one channel start anew with each block."""
+    lanes.channels = plan.nodes[unit.first - 1].shape[0]
+    ends, block = {unit.first - 1: lanes.x}, ""
     for index in range(unit.first, unit.last + 1):
         node = plan.nodes[index]
-        if not node.place.endswith("/shortcut"):
-            lanes.draw(node.operation, node.shape[0])
-            ends[index] = lanes.x
-            if isinstance(node.operation, Add):
-                lanes.parts += _arcs(plan, node, ends, middle, lanes.x - 14)
-    told = f"One channel reaches {len(lanes.reached):,} of {lanes.channels:,}."
-    head = _heading(plan, unit, top, told)
-    return head + "".join(lanes.parts), lanes.x + MARGIN
+        if node.place.endswith("/shortcut"):
+            continue
+        if node.place != block:
+            lanes.restart()
+            block = node.place
+        lanes.draw(node.operation, node.shape[0])
+        ends[index] = lanes.x
+        if isinstance(node.operation, Add):
+            lanes.parts += _arcs(plan, node, ends, lanes)
+    return lanes
 
 
-def _heading(plan: Plan, unit: Unit, top: float, told: str) -> str:
+def _heading(plan: Plan, unit: Unit, top: float) -> str:
     part = _unit_cost(plan, unit)
     shapes = " → ".join("×".join(map(str, plan.nodes[index].shape)) for index in (unit.first - 1, unit.last))
     stage, *block = unit.places[0].split("/")
@@ -214,7 +229,7 @@ def _heading(plan: Plan, unit: Unit, top: float, told: str) -> str:
         f'<text x="{MARGIN}" y="{top + 16:.0f}" font-size="13" font-weight="600" fill="currentColor">'
         f"{html.escape(name)}{times}</text>"
         f'<text x="{MARGIN}" y="{top + 32:.0f}" font-size="11" fill="currentColor" fill-opacity=".75">'
-        f"{shapes}; {costs}. {told}</text>"
+        f"{shapes}; {costs}</text>"
     )
 
 
@@ -225,7 +240,7 @@ def _unit_cost(plan: Plan, unit: Unit) -> Cost:
     return total
 
 
-def _arcs(plan: Plan, add: Node, ends: dict[int, float], middle: float, x: float) -> Iterator[str]:
+def _arcs(plan: Plan, add: Node, ends: dict[int, float], lanes: Lanes) -> Iterator[str]:
     """The residual connection of a sum, with what lies on it."""
     for source in add.inputs[1:]:
         words: list[str] = []
@@ -233,9 +248,10 @@ def _arcs(plan: Plan, add: Node, ends: dict[int, float], middle: float, x: float
             node = plan.nodes[source]
             words.insert(0, operation_words(node.operation, plan.nodes[node.inputs[0]].shape))
             source = node.inputs[0]
-        left, y = ends.get(source, MARGIN) - 2, middle - TALLEST / 2 - 24
+        left, x, y = ends.get(source, MARGIN) - 2, lanes.x - 14, lanes.middle - lanes.half - 24
+        text = html.escape(", ".join(words) or "identity")
         yield (
-            f'<path d="M{left:.0f} {middle:.0f}V{y:.0f}H{x:.0f}V{middle - 10:.0f}" fill="none" stroke="currentColor" '
-            f'stroke-dasharray="4 3"/><text x="{(left + x) / 2:.0f}" y="{y - 4:.0f}" font-size="10" '
-            f'fill="currentColor" text-anchor="middle">{html.escape(", ".join(words) or "identity")}</text>'
+            f'<path d="M{left:.0f} {lanes.middle:.0f}V{y:.0f}H{x:.0f}V{lanes.middle - 10:.0f}" fill="none" '
+            f'stroke="currentColor" stroke-dasharray="4 3"/>'
+            f'<text x="{(left + x) / 2:.0f}" y="{y - 4:.0f}" {CAPTION}>{text}</text>'
         )

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeVar
 
-from dashboards.theme import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
+from dashboards.theme import BLUE, GREEN, GREY, PURPLE, SKY, VERMILLION
 from search_spaces.plan import Activation, Add, Conv, Linear, Norm, Operation, Pool, Product, Shuffle, Tile
 
-TALLEST, SHORTEST = 120.0, 26.0  # pixels
+TALLEST, SHORTEST = 120.0, 34.0  # pixels
 CONV, LINKS, BAR, GAP = 68.0, 46.0, 15.0, 5.0  # widths
-MOST_LINES, MOST_PATHS, MOST_BOXES = 40, 160, 36
+MOST_LINES, MOST_PATHS, MOST_BOXES = 40, 72, 32
 Item = TypeVar("Item")
 CAPTION = 'font-size="10" fill="currentColor" text-anchor="middle"'
 
@@ -31,9 +31,14 @@ class Lanes:
     channels: int
     most_channels: int  # of the whole plan: the tallest bar
     middle: float  # y of the lanes' axis
+    half: float  # half the height of the block's tallest bar
     x: float
     reached: set[int] = field(default_factory=set)
     parts: list[str] = field(default_factory=list)
+
+    def restart(self) -> None:
+        """Follows one channel anew, a third of the way down."""
+        self.reached = {self.channels // 3}
 
     def draw(self, operation: Operation, channels: int) -> None:
         """Draws an operation that makes `channels` channels and moves on."""
@@ -56,10 +61,10 @@ class Lanes:
                 size = f"{kernel}×{kernel}" if kernel else "of the map"
                 self._whole(channels, ("mean" if function == "average" else "max", size, _stride(stride)), GREY)
             case Linear():
-                self._whole(channels, ("linear", f"{self.channels} →", str(channels)), PURPLE)
+                self._whole(channels, ("linear", f"{self.channels} →", str(channels)), SKY)
 
     def _conv(self, conv: Conv) -> None:
-        right, colour = self.x + CONV, ORANGE if conv.kernel > 1 else BLUE
+        right, colour = self.x + CONV, PURPLE if conv.kernel > 1 else BLUE
         boxes = min(conv.groups, MOST_BOXES)
         bounds = [round(index * conv.groups / boxes) for index in range(boxes + 1)]
         for first, last in pairwise(bounds):
@@ -72,7 +77,7 @@ class Lanes:
 
     def _box(self, right: float, conv: Conv, first: int, last: int, colour: str) -> None:
         """The groups from `first` up to `last` as one box, less a little air between boxes."""
-        air = 0.12 if last - first == 1 and conv.groups <= MOST_BOXES else 0.0
+        air = min(0.12, 2.5 * conv.groups / self._height(self.channels)) if conv.groups <= MOST_BOXES else 0.0
         share = [(first + air / 2) / conv.groups, (last - air / 2) / conv.groups]
         left_y = [self._y(part, self.channels) for part in share]
         right_y = [self._y(part, conv.out_channels) for part in share]
@@ -105,7 +110,7 @@ class Lanes:
             self._bracket(start, self.x - GAP)
 
     def _bracket(self, start: float, end: float) -> None:
-        y = self.middle - TALLEST / 2 - 6
+        y = self.middle - self.half - 6
         self.parts.append(
             f'<path d="M{start:.0f} {y + 4:.0f}V{y:.0f}H{end:.0f}V{y + 4:.0f}" fill="none" stroke="currentColor" '
             f'stroke-opacity=".5"/><text x="{(start + end) / 2:.0f}" y="{y - 4:.0f}" {CAPTION}>linear product</text>'
@@ -163,7 +168,7 @@ class Lanes:
         ]
         self.parts.append(f'<path d="{_path(points)}Z" fill="{colour}" fill-opacity=".22" stroke="{colour}"/>')
         self._caption(CONV, words)
-        self.reached = set(range(channels)) if colour == PURPLE else self.reached
+        self.reached = set(range(channels)) if channels != self.channels else self.reached
         self._move(CONV, channels)
 
     def _ticks(self) -> None:
@@ -176,7 +181,7 @@ class Lanes:
             self.parts.append(f'<path d="{dots}" stroke="currentColor" stroke-opacity=".6"/>')
 
     def _caption(self, width: float, words: Iterable[str]) -> None:
-        x, y = self.x + width / 2, self.middle + TALLEST / 2 + 15
+        x, y = self.x + width / 2, self.middle + self.half + 15
         for index, word in enumerate(word for word in words if word):
             self.parts.append(f'<text x="{x:.1f}" y="{y + 12 * index:.1f}" {CAPTION}>{html.escape(word)}</text>')
 
@@ -185,13 +190,18 @@ class Lanes:
         self.channels = channels
 
     def _height(self, channels: int) -> float:
-        return SHORTEST + (TALLEST - SHORTEST) * math.sqrt(channels / self.most_channels)
+        return bar_height(channels, self.most_channels)
 
     def _y(self, share: float, channels: int) -> float:
         return self.middle + (share - 0.5) * self._height(channels)
 
     def _lane(self, channel: int, channels: int) -> float:
         return self._y((channel + 0.5) / channels, channels)
+
+
+def bar_height(channels: int, most_channels: int) -> float:
+    """The height of a tensor's bar, in pixels."""
+    return SHORTEST + (TALLEST - SHORTEST) * math.sqrt(channels / most_channels)
 
 
 def _conv_words(conv: Conv, channels: int) -> tuple[str, ...]:

@@ -89,7 +89,8 @@ def _importance(rows: Sequence[TrialRow], facts: StudyFacts, families: list[str]
     return View(
         key="importance",
         title="What makes the front",
-        told="How differently the best tenth of the networks chooses each parameter from all that were tried.",
+        told="How differently the best tenth of the networks chooses each parameter from all that were tried. "
+        "What is no more than chance has no bar.",
         choices=tuple((name, partial(importance_figure, rows, facts, name)) for name in families)
         + (overall if len(families) != 1 else ()),
     )

@@ -19,7 +19,7 @@ from search_spaces.networks import Task
 from search_spaces.space import Space, make_space
 from workers.records import DataSpec, Recipe
 
-Objective = Literal["accuracy", "macs", "params", "latency_ms"]
+Objective = Literal["accuracy", "macs", "params"]
 SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -176,7 +176,7 @@ class Experiment(Section):
             or len(set(self.objectives)) < len(self.objectives)
         ):
             raise ValueError(
-                f"objectives start with accuracy and go on with one or more of macs, params, latency_ms, each once; "
+                f"objectives start with accuracy and go on with macs, params or both, each once; "
                 f"given {list(self.objectives)}"
             )
         return self

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from search_spaces.feasible import FeasibleSet
-
 from orchestrator.candidates import Catalogue, budget_of
+from orchestrator.decisions import CostName
 from orchestrator.experiment import Experiment
 from orchestrator.lease import Lease
 from orchestrator.promotion import Promotion, default_rungs
 from orchestrator.study import JOURNAL_NAME, Study, claim, open_storage
 from orchestrator.trials import Trial
+from search_spaces.feasible import FeasibleSet
 from search_spaces.networks import Task
 from workers.data.facts import DataFacts, describe
 
@@ -90,7 +90,7 @@ def storage_of(experiment: Experiment) -> str:
     return str(experiment.folder / JOURNAL_NAME) if experiment.storage == "journal" else experiment.storage
 
 
-def cost_names(experiment: Experiment) -> tuple[str, ...]:
+def cost_names(experiment: Experiment) -> tuple[CostName, ...]:
     """The objectives beside accuracy."""
     return tuple(name for name in experiment.objectives if name != "accuracy")
 
@@ -104,7 +104,7 @@ def _promotion(experiment: Experiment) -> Promotion:
     return Promotion(rungs, stopping.eta, epochs)
 
 
-def _cost_bound(name: str, experiment: Experiment, feasible: FeasibleSet) -> float:
+def _cost_bound(name: CostName, experiment: Experiment, feasible: FeasibleSet) -> float:
     """The hypervolume's reference in one cost: its budget, or the dearest member's cost."""
     limit = {"macs": experiment.budget.macs, "params": experiment.budget.max_params}.get(name)
     return float(limit if limit is not None else feasible.cost_range(name)[1])

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from workers.allocator import worker_environment
-
 from dashboards.report import write_report
 from dashboards.table import StudyFacts, TrialRow
 from orchestrator.decisions import Decisions, Limits
@@ -30,6 +28,7 @@ from orchestrator.tracking.address import tracking_uri
 from orchestrator.tracking.open import open_tracker
 from orchestrator.trials import ENDED
 from search_spaces.plan import Input, Node, Plan
+from workers.allocator import worker_environment
 from workers.records import TrainRequest
 
 EMPTY = Plan(
@@ -100,7 +99,7 @@ def _search(opened: OpenSearch, rows: RowMaker, sinks: tuple[Sink, ...], display
         opened.study,
         prepared.catalogue,
         make_proposer(
-            experiment.sampler, prepared.feasible, experiment.objectives, prepared.reference_point, experiment.seed
+            experiment.sampler, prepared.feasible, cost_names(experiment), prepared.reference_point, experiment.seed
         ),
         distributions(prepared.catalogue.space),
     )

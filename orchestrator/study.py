@@ -7,6 +7,7 @@ is told, everything else is written, for a told trial is immutable. One that end
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ JOURNAL_NAME = "study.journal"
 def open_storage(where: str, say: Callable[[str], None] | None = None) -> BaseStorage:
     """The storage at a journal's path or a database URL. Only a lease's holder may pass `say` and so mend a journal."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     if "://" in where:
         return RDBStorage(where, engine_kwargs={"pool_pre_ping": True})
     journal = Path(where)

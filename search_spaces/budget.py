@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from search_spaces.block_costs import COLUMNS, CostName, Integers
 from search_spaces.cost import Cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One of a budget's limits."""
+
+    side: Literal["min", "max"]
+    name: CostName
+    value: int
+
+    def __str__(self) -> str:
+        return f"{self.side}_{self.name}={self.value:,}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +45,20 @@ class Budget:
 
     def __str__(self) -> str:
         """Such as `max_macs=1,000,000 min_params=20,000`."""
-        given = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return " ".join(f"{name}={value:,}" for name, value in given if value is not None) or "no limits"
+        return " ".join(map(str, self.given())) or "no limits"
+
+    def given(self) -> list[Limit]:
+        """The limits that are set."""
+        found: list[Limit] = []
+        for name in COLUMNS:
+            least, most = self.limits(name)
+            found += [Limit(side="max", name=name, value=most)] if most is not None else []
+            found += [Limit(side="min", name=name, value=least)] if least is not None else []
+        return found
+
+    def without(self, limit: Limit) -> Budget:
+        """The budget with one limit lifted."""
+        return replace(self, **{f"{limit.side}_{limit.name}": None})
 
     def limits(self, name: CostName) -> tuple[int | None, int | None]:
         """The least and the most of one cost."""

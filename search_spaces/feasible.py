@@ -6,23 +6,20 @@ Architectures are counted, not plans: two of them may lower to one plan (a param
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
 import numpy as np
 
-from search_spaces.block_costs import Integers
-from search_spaces.budget import Budget
+from search_spaces.block_costs import COLUMNS, CostName, Integers
+from search_spaces.budget import Budget, Limit
 from search_spaces.candidates import ABSENT, CostTables
-from search_spaces.halves import can_be_listed, ranks_below
-from search_spaces.meeting import Meeting, split
+from search_spaces.draws import Part, draw_codes, make_parts
+from search_spaces.extremes import extreme_paths, has_member
 from search_spaces.space import Architecture, Space
-from search_spaces.trellis import Trellis, folded, make_trellis, narrowed
 
 __all__ = ["Budget", "FeasibleSet"]
 
-LISTED_ROWS = 1 << 24  # half paths spelled out, of all chains together: some 50 bytes each
 INTERVAL = 0.01  # relative half width of an estimated size, at 95 %
 DRAWS = 1 << 14  # at once
 HOPELESS = 1 << 22  # draws without one that keeps the budget
@@ -32,19 +29,6 @@ HOPELESS = 1 << 22  # draws without one that keeps the budget
 def cost_tables(space: Space) -> CostTables:
     """The space's tables, read off plans once."""
     return CostTables(space)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """Chains with the same feasible paths. `exact`: what the meeting counts and draws needs no further check."""
-
-    meeting: Meeting
-    chains: Integers
-    exact: bool
-
-    @property
-    def size(self) -> int:
-        return self.meeting.size * len(self.chains)
 
 
 class FeasibleSet:
@@ -58,11 +42,12 @@ class FeasibleSet:
         self.space, self.budget = space, budget
         self.tables = cost_tables(space)
         self._tried = self._kept = 0
+        self._extremes: dict[tuple[CostName, bool], Architecture] = {}
 
     @cached_property
     def space_size(self) -> int:
         """The number of all networks of the space."""
-        return sum(part.size for part in _parts(self.tables, Budget()))
+        return sum(part.size for part in make_parts(self.tables, Budget()))
 
     @property
     def is_exact(self) -> bool:
@@ -111,16 +96,50 @@ class FeasibleSet:
         found = self.tables.neighbours(codes)
         return found[self.budget.keeps(self.tables.costs(found))]
 
-    @cached_property
-    def _parts(self) -> list[_Part]:
-        return list(_parts(self.tables, self.budget))
+    def cheapest(self, by: CostName) -> Architecture:
+        """A member with the least of a cost. ValueError where the set is empty."""
+        return self._extreme(by, dearest=False)
 
-    def _accepted(self, rng: np.random.Generator, parts: list[_Part], tries: int) -> Integers:
+    def dearest(self, by: CostName) -> Architecture:
+        """A member with the most of a cost. ValueError where the set is empty."""
+        return self._extreme(by, dearest=True)
+
+    def cost_range(self, by: CostName) -> tuple[int, int]:
+        """The least and the most that a member costs. ValueError where the set is empty."""
+        costs = self.costs([self.cheapest(by), self.dearest(by)])[:, COLUMNS.index(by)]
+        return int(costs[0]), int(costs[1])
+
+    def check_not_empty(self) -> None:
+        """ValueError where no network keeps the budget, with the nearest that the space has."""
+        if not has_member(self.tables.chains, self.budget):
+            raise ValueError(why_empty(self.space, self.budget))
+
+    def _extreme(self, by: CostName, dearest: bool) -> Architecture:
+        if (by, dearest) not in self._extremes:
+            self._extremes[by, dearest] = self._find_extreme(by, dearest)
+        return self._extremes[by, dearest]
+
+    def _find_extreme(self, by: CostName, dearest: bool) -> Architecture:
+        paths = list(extreme_paths(self.tables.chains, self.budget, by, dearest))
+        if not paths:
+            raise ValueError(why_empty(self.space, self.budget))
+        codes = np.full((len(paths), 1 + self.tables.stages), ABSENT, dtype=np.int64)
+        for row, (chain, choices) in zip(codes, paths, strict=True):
+            row[0], row[1 : len(choices) - 1] = chain, choices[1:-1]
+        costs = self.tables.costs(codes)[:, COLUMNS.index(by)]
+        best = int(np.argmax(costs) if dearest else np.argmin(costs))
+        return self.tables.decode(codes[[best]])[0]
+
+    @cached_property
+    def _parts(self) -> list[Part]:
+        return list(make_parts(self.tables, self.budget))
+
+    def _accepted(self, rng: np.random.Generator, parts: list[Part], tries: int) -> Integers:
         """Those of a number of draws that keep the budget, in the order drawn."""
         if not parts:
-            raise ValueError(f"no network keeps the budget {self.budget}")
+            raise ValueError(why_empty(self.space, self.budget))
         tries = min(tries, DRAWS)
-        codes = _draw(rng, parts, tries, self.tables.stages)
+        codes = draw_codes(rng, parts, tries, self.tables.stages)
         if not all(part.exact for part in parts):
             codes = codes[self.budget.keeps(self.tables.costs(codes))]
             self._tried, self._kept = self._tried + tries, self._kept + len(codes)
@@ -144,54 +163,35 @@ class FeasibleSet:
                 return most * kept // tried
 
 
-def _parts(tables: CostTables, budget: Budget) -> Iterator[_Part]:
-    """Equal trellises once; what needs the halves spelled out is served first."""
-    chains: dict[tuple[object, ...], list[int]] = {}
-    trellises: dict[tuple[object, ...], Trellis] = {}
-    for number, chain in enumerate(tables.chains):
-        trellis = make_trellis(chain, budget)
-        if trellis is not None:
-            trellises.setdefault(trellis.key(), trellis)
-            chains.setdefault(trellis.key(), []).append(number)
-    plans = [(key, *_foldable(trellis)) for key, trellis in trellises.items()]
-    left = LISTED_ROWS
-    for key, trellis, boundary, rows in sorted(plans, key=lambda plan: (len(plan[1].columns) == 1, plan[3])):
-        listed = rows <= left and _can_be_listed(trellis, boundary)
-        left -= rows if listed else 0
-        part = _part(trellis, boundary, listed, np.array(chains[key]))
-        if part.size:
-            yield part
+def why_empty(space: Space, budget: Budget) -> str:
+    """What to say of a budget that no network keeps: the limit at fault, and the network that comes nearest to it."""
+    everything = FeasibleSet(space, Budget())
+    for limit in budget.given():
+        nearest, value = _nearest(everything, limit)
+        if (value > limit.value) == (limit.side == "max") and value != limit.value:
+            place = "below the cheapest" if limit.side == "max" else "above the dearest"
+            return f"budget {limit} is {place} network {nearest} with {value:,} {_UNITS[limit.name]}"
+    for limit in budget.given():
+        rest = budget.without(limit)
+        if has_member(everything.tables.chains, rest):
+            nearest, value = _nearest(FeasibleSet(space, rest), limit)
+            return (
+                f"budget {limit} cannot be kept together with {rest}: the nearest network within those is {nearest} "
+                f"with {value:,} {_UNITS[limit.name]}"
+            )
+    return f"no network keeps the budget {budget}; more than one limit has to be loosened"
 
 
-def _foldable(trellis: Trellis) -> tuple[Trellis, int, int]:
-    """Three columns become two; with the boundary and the number of half paths."""
-    two = folded(trellis) if len(trellis.columns) > 2 else trellis
-    return two, *split(two)
+_UNITS: dict[CostName, str] = {
+    "macs": "MACs",
+    "params": "parameters",
+    "activation_bytes": "bytes of activations",
+    "depth": "layers",
+}
 
 
-def _can_be_listed(trellis: Trellis, boundary: int) -> bool:
-    backward = trellis.reversed()
-    return can_be_listed(trellis, boundary) and can_be_listed(backward, len(trellis.steps) - boundary)
-
-
-def _part(trellis: Trellis, boundary: int, listed: bool, chains: Integers) -> _Part:
-    if listed or len(trellis.columns) == 1:
-        return _Part(meeting=Meeting(trellis, boundary, listed), chains=chains, exact=True)
-    single = [narrowed(trellis, [column]) for column in range(len(trellis.columns))]
-    tightest = min((Meeting(one, boundary, listed=False) for one in single), key=lambda meeting: meeting.size)
-    return _Part(meeting=tightest, chains=chains, exact=False)
-
-
-def _draw(rng: np.random.Generator, parts: list[_Part], count: int, stages: int) -> Integers:
-    """Codes drawn uniformly from all paths of the parts."""
-    below = np.cumsum(np.array([0, *(part.size for part in parts)], dtype=object))
-    exact = below if below[-1] >= 1 << 62 else below.astype(np.int64)
-    rank = ranks_below(rng, np.full(count, exact[-1], dtype=exact.dtype))
-    chosen = np.searchsorted(exact, rank, side="right") - 1
-    codes = np.full((count, 1 + stages), ABSENT, dtype=np.int64)
-    for number in np.unique(chosen).tolist():
-        here, part = np.flatnonzero(chosen == number), parts[number]
-        choices = part.meeting.draw(rng, len(here))
-        codes[here, 0] = rng.choice(part.chains, len(here))
-        codes[here, 1 : choices.shape[1] - 1] = choices[:, 1:-1]
-    return codes
+def _nearest(members: FeasibleSet, limit: Limit) -> tuple[str, int]:
+    """The member that comes nearest to keeping a limit, as text, and its cost."""
+    nearest = members.cheapest(limit.name) if limit.side == "max" else members.dearest(limit.name)
+    values = ", ".join(f"{name}={value}" for name, value in nearest.values)
+    return f"{nearest.family}({values})", int(members.costs([nearest])[0, COLUMNS.index(limit.name)])

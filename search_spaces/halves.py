@@ -6,7 +6,7 @@ stands for. What can never keep the budget is left out on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from search_spaces.block_costs import Integers
 from search_spaces.trellis import Bounds, Step, Trellis, bounds_to_end, path_counts
 
+Links = npt.NDArray[np.int32]
 Counts = npt.NDArray[Any]  # int64, or Python integers where those would overflow
 LARGEST = 1 << 62
 DENSE = 4  # a table is spread out when that takes no more than so many cells for each entry
@@ -36,36 +37,41 @@ class Half(Protocol):
         """A uniformly drawn path of each row, as choices (rows, steps)."""
 
 
-def can_be_listed(trellis: Trellis, length: int) -> bool:
-    """Whether a path of the first steps can be numbered in 62 bits."""
-    return bool(np.prod([float(len(step.source)) for step in trellis.steps[:length]]) < LARGEST)
+Thin = Callable[[Integers, Integers], Integers]  # states (rows,) and sums (rows, columns) -> the rows worth keeping
 
 
 class ListedHalf:
-    """Every path of the first `length` steps is a row."""
+    """Every path of the first `length` steps is a row, or those that `thin` keeps of every boundary's."""
 
-    def __init__(self, trellis: Trellis, length: int) -> None:
+    counts: Counts | None = None
+
+    def __init__(self, trellis: Trellis, length: int, thin: Thin | None = None) -> None:
         self._steps = [step.take(np.argsort(step.source, kind="stable")) for step in trellis.steps[:length]]
-        self.counts = None
-        state, path = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
-        sums = np.zeros((1, len(trellis.columns)), dtype=np.int64)
+        self._came_from: list[tuple[Links, Links]] = []  # for every step and row behind it: the row before, the edge
+        state = np.zeros(1, dtype=np.int64)
+        self.sums = np.zeros((1, len(trellis.columns)), dtype=np.int64)
         for step, rest in zip(self._steps, bounds_to_end(trellis.steps)[1:], strict=False):
             row, edge = _continued(step, state)
-            state, sums = step.target[edge], sums[row] + step.sums[edge]
-            path = path[row] * len(step.source) + edge
-            kept = _can_keep(trellis, rest, state, sums)
-            state, sums, path = state[kept], sums[kept], path[kept]
-        order = np.lexsort((sums[:, 0], state))
-        self.sums, self._path = sums[order], path[order]
-        self.start = np.searchsorted(state[order], np.arange(self._steps[-1].targets + 1))
+            state, sums = step.target[edge], self.sums[row] + step.sums[edge]
+            kept = np.flatnonzero(_can_keep(trellis, rest, state, sums))
+            kept = kept if thin is None else kept[thin(state[kept], sums[kept])]
+            kept = kept if step is not self._steps[-1] else kept[_order(state[kept], sums[kept, 0])]
+            state, self.sums = state[kept], sums[kept]
+            self._came_from.append((row[kept].astype(np.int32), edge[kept].astype(np.int32)))
+        self.start = np.searchsorted(state, np.arange(self._steps[-1].targets + 1))
 
     def unroll(self, rng: np.random.Generator, rows: Integers) -> Integers:
-        path = self._path[rows]
         choices = np.empty((len(rows), len(self._steps)), dtype=np.int64)
         for index in reversed(range(len(self._steps))):
-            path, edge = np.divmod(path, len(self._steps[index].source))
-            choices[:, index] = self._steps[index].choice[edge]
+            row, edge = self._came_from[index]
+            choices[:, index] = self._steps[index].choice[edge[rows]]
+            rows = row[rows].astype(np.int64)
         return choices
+
+
+def _order(state: Integers, sums: Integers) -> Integers:
+    """By state, then by sum."""
+    return np.argsort(state * (1 + sums.max(initial=0)) + sums)
 
 
 def _continued(step: Step, state: Integers) -> tuple[Integers, Integers]:

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from search_spaces.block_costs import Integers
-from search_spaces.halves import Counts, Half, ListedHalf, SummedHalf, can_be_listed, ranks_below
+from search_spaces.halves import Counts, Half, ListedHalf, SummedHalf, Thin, ranks_below
 from search_spaces.trellis import Trellis, path_counts
 from search_spaces.wavelet import WaveletMatrix
 
@@ -68,29 +68,15 @@ def _range(ordered: Integers, room: Integers) -> tuple[Integers, Integers]:
     return first, np.maximum(first, np.searchsorted(ordered, room[:, 1], side="right"))
 
 
-def split(trellis: Trellis) -> tuple[int, int]:
-    """The boundary at which the two halves have the fewest paths together, and how many those are."""
-    backward = trellis.reversed()
-    left, right = ([sum(counts) for counts in path_counts(t.steps)] for t in (trellis, backward))
-    totals = [left[boundary] + right[-1 - boundary] for boundary in range(1, len(trellis.steps))]
-    best = min(range(len(totals)), key=totals.__getitem__)
-    return best + 1, totals[best]
-
-
 class Meeting:
-    """The feasible paths of a trellis: `size` of them, drawn uniformly.
+    """The paths of a trellis that two halves (the right one of the reversed trellis) make within its limits.
 
-    `listed`: halves are spelled out (fast draws, one or two columns); else they are summed up (one column, any size).
+    `size` of them, drawn uniformly.
     """
 
-    def __init__(self, trellis: Trellis, boundary: int, listed: bool) -> None:
-        backward, rest = trellis.reversed(), len(trellis.steps) - boundary
-        assert not listed or (can_be_listed(trellis, boundary) and can_be_listed(backward, rest))
-        half: type[ListedHalf] | type[SummedHalf] = ListedHalf if listed else SummedHalf
-        self._trellis = trellis
-        self._left: Half = half(trellis, boundary)
-        self._right: Half = half(backward, rest)
-        self._partners = [_partners(self._right, state) for state in range(len(self._right.start) - 1)]
+    def __init__(self, trellis: Trellis, left: Half, right: Half) -> None:
+        self._trellis, self._left, self._right = trellis, left, right
+        self._partners = [_partners(right, state) for state in range(len(right.start) - 1)]
         counts = [self._counted(state) for state in range(len(self._partners))]
         self._below = _cumulated(np.concatenate([np.zeros(1, dtype=np.int64), *counts]))
         self.size = int(self._below[-1])
@@ -102,7 +88,19 @@ class Meeting:
         rank = rank - self._below[left]
         if self._left.counts is not None:
             rank = rank // self._left.counts[left]
-        right = self._matched(left, rank)
+        return self._unrolled(rng, left, self._matched(left, rank))
+
+    def least(self) -> Integers | None:
+        """The choices (steps,) of the path with the least sum in the last column; None where there is no path."""
+        left = np.flatnonzero(np.diff(self._below))
+        if not len(left):
+            return None
+        right = self._matched(left, np.zeros(len(left), dtype=np.int64))
+        best = int(np.argmin(self._left.sums[left, -1] + self._right.sums[right, -1]))
+        path: Integers = self._unrolled(np.random.default_rng(0), left[[best]], right[[best]])[0]
+        return path
+
+    def _unrolled(self, rng: np.random.Generator, left: Integers, right: Integers) -> Integers:
         back = self._right.unroll(rng, right)
         return np.concatenate((self._left.unroll(rng, left), back[:, ::-1]), axis=1)
 
@@ -153,3 +151,24 @@ def _cumulated(counts: Counts) -> Counts:
 
 def _bits(counts: Counts) -> int:
     return int(counts.max(initial=0)).bit_length()
+
+
+def split(trellis: Trellis) -> tuple[int, int]:
+    """The boundary at which the two halves have the fewest paths together, and how many those are."""
+    backward = trellis.reversed()
+    left, right = ([sum(counts) for counts in path_counts(t.steps)] for t in (trellis, backward))
+    totals = [left[boundary] + right[-1 - boundary] for boundary in range(1, len(trellis.steps))]
+    best = min(range(len(totals)), key=totals.__getitem__)
+    return best + 1, totals[best]
+
+
+def listed(trellis: Trellis, boundary: int, thin: Thin | None = None) -> Meeting:
+    """With the halves spelled out: fast draws, one or two columns. Where `thin` drops rows only `least` means anything."""
+    rest = len(trellis.steps) - boundary
+    return Meeting(trellis, ListedHalf(trellis, boundary, thin), ListedHalf(trellis.reversed(), rest, thin))
+
+
+def summed(trellis: Trellis, boundary: int) -> Meeting:
+    """With the halves summed up: one column, any size."""
+    rest = len(trellis.steps) - boundary
+    return Meeting(trellis, SummedHalf(trellis, boundary), SummedHalf(trellis.reversed(), rest))

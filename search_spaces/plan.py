@@ -303,8 +303,6 @@ def _operation_to_json(operation: Operation) -> dict[str, Any]:
     return {"kind": operation.kind, **asdict(operation)}
 
 
-
-
 def _operation_from_json(row: dict[str, Any]) -> Operation:
     values = dict(row)
     kind = values.pop("kind")

@@ -53,9 +53,7 @@ class FamilySpace:
         return Network(
             family=self.family,
             shared=family.shared_type(**dict(shared)),
-            stages=tuple(
-                replace(default_stage(family, index), **dict(choice)) for index, choice in enumerate(stages)
-            ),
+            stages=tuple(replace(default_stage(family, index), **dict(choice)) for index, choice in enumerate(stages)),
         )
 
     def architecture(self, shared: Choice, stages: tuple[Choice, ...]) -> Architecture:
@@ -168,9 +166,13 @@ def _family_space(name: str, ranges: Ranges) -> FamilySpace:
     stage_fields = {field.name for field in fields(family.stage_type)}
     for key in ranges:
         if key not in shared_fields | stage_fields:
-            raise ValueError(f"{name}: unknown parameter {key!r}; known: {', '.join(sorted(shared_fields | stage_fields))}")
+            raise ValueError(
+                f"{name}: unknown parameter {key!r}; known: {', '.join(sorted(shared_fields | stage_fields))}"
+            )
     count = _stage_count(name, family, ranges)
-    shared = _override(family.shared_domains, {key: _values(name, key, ranges[key]) for key in ranges if key in shared_fields})
+    shared = _override(
+        family.shared_domains, {key: _values(name, key, ranges[key]) for key in ranges if key in shared_fields}
+    )
     stages = []
     for index in range(count):
         defaults = family.stage_domains[min(index, len(family.stage_domains) - 1)]

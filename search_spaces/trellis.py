@@ -64,15 +64,16 @@ class Trellis:
         return self.columns, sizes, tuple(array.tobytes() for array in (self.low, self.high, *arrays))
 
 
-def make_trellis(chain: Chain, budget: Budget) -> Trellis | None:
-    """The chain's networks under a budget; None where none can keep it."""
+def make_trellis(chain: Chain, budget: Budget, watched: int | None = None) -> Trellis | None:
+    """The chain's networks under a budget; None where none can keep it. A `watched` column is there in any case."""
     low, high = _limits(budget)
     steps = pruned(_reaching([_step(layer, budget) for layer in chain.layers], budget), low, high)
     if not all(len(step.source) for step in steps):
         return None
     least, most = (bound[0] for bound in bounds_to_end(steps)[0])
-    binding = [column for column in range(len(COLUMNS)) if least[column] < low[column] or most[column] > high[column]]
-    return _in_units(steps, tuple(binding) or (DEPTH,), low, high)
+    breaks = (least < low) | (most > high)
+    columns = [column for column in range(len(COLUMNS)) if breaks[column] or column == watched]
+    return _in_units(steps, tuple(columns) or (DEPTH,), low, high)
 
 
 def _limits(budget: Budget) -> Bounds:
@@ -105,6 +106,20 @@ def narrowed(trellis: Trellis, columns: list[int]) -> Trellis:
         low=trellis.low[columns],
         high=trellis.high[columns],
     )
+
+
+def mirrored(trellis: Trellis, column: int) -> Trellis:
+    """The trellis with one column (by position) counted down from its most, so that its least is the most."""
+    steps, most = [], 0
+    for step in trellis.steps:
+        sums = step.sums.copy()
+        highest = int(sums[:, column].max())
+        sums[:, column] = highest - sums[:, column]
+        steps.append(replace(step, sums=sums))
+        most += highest
+    low, high = trellis.low.copy(), trellis.high.copy()
+    low[column], high[column] = most - trellis.high[column], most - trellis.low[column]
+    return replace(trellis, steps=tuple(steps), low=low, high=high)
 
 
 def folded(trellis: Trellis) -> Trellis:

@@ -36,4 +36,5 @@ def failures_figure(rows: Sequence[TrialRow], facts: StudyFacts) -> go.Figure:
                 )
             )
     figure.update_layout(barmode="stack", showlegend=True)
-    return figure.update_xaxes(title="trials", tickformat="d", rangemode="tozero")
+    most = max(Counter(row.failure_kind or UNKNOWN for row in failed).values())
+    return figure.update_xaxes(title="trials", tickformat="d", dtick=1 if most < 12 else None, range=[0, most * 1.04])

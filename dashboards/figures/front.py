@@ -9,7 +9,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from dashboards.figures.style import MOST_SVG_POINTS, axis, card, evenly, new_figure, note, numbers, small
-from dashboards.front import Mask, column, found, front, objective, objective_values, references
+from dashboards.front import Floats, Mask, column, found, front, objective, objective_values, references
 from dashboards.table import StudyFacts, TrialRow
 from dashboards.theme import GREY, ORANGE, VERMILLION, family_colours, family_symbols
 from dashboards.words import amount, safe, shown_name
@@ -39,7 +39,19 @@ def front_figure(
     _add_members(figure, _pick(rows, members), (x, y), rows)
     _add_references(figure, _pick(rows, references(rows) & known), (x, y))
     _add_limit(figure, facts, x)
-    return figure
+    return figure.update_xaxes(range=_x_range(column(rows, x)[known], x, facts))
+
+
+def _x_range(values: Floats, x: str, facts: StudyFacts) -> list[float]:
+    """From the cheapest to the dearest network or the budget's limit, and a little air."""
+    bounds = [
+        float(values.min()),
+        float(values.max()),
+        *(limits[x] for limits in (facts.limits, facts.lower_limits) if x in limits),
+    ]
+    low, high = (np.log10(max(bound, 1e-9)) if objective(x).log else bound for bound in (min(bounds), max(bounds)))
+    air = 0.07 * (high - low) or 0.5
+    return [float(low - air), float(high + air)]
 
 
 def _pick(rows: Sequence[TrialRow], mask: Mask) -> list[TrialRow]:
@@ -66,7 +78,7 @@ def _add_dominated(figure: go.Figure, rows: list[TrialRow], axes: tuple[str, str
                 **_points(of_family, axes),
                 mode="markers",
                 name=f"{safe(family, 30)}, dominated",
-                marker={"color": colour, "symbol": symbols[family], "size": 6, "opacity": 0.3},
+                marker={"color": colour, "symbol": symbols[family], "size": 6, "opacity": 0.5},
                 hovertext=[safe(row.name) for row in of_family],
                 hovertemplate=f"%{{hovertext}} #%{{customdata}}<br>{_format(axes[1], 'y')}<br>{_format(axes[0], 'x')}"
                 "<extra></extra>",
@@ -117,6 +129,7 @@ def _add_members(figure: go.Figure, rows: list[TrialRow], axes: tuple[str, str],
                     name=f"{safe(family, 30)}, on the front",
                     text=[f"#{rows[index].number}" if index in labelled else "" for index in indices],
                     textposition="top left",
+                    cliponaxis=False,
                     marker={"color": colour, "symbol": symbols[family], "size": 11, "line": {"width": 1}},
                 )
             )
@@ -133,7 +146,7 @@ def _spread(rows: list[TrialRow], name: str) -> dict[str, object] | None:
     return {"array": [row.accuracy_std or 0.0 for row in rows], "thickness": 1.2, "width": 4}
 
 
-def _labelled(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> set[int]:
+def _labelled(x: Floats, y: Floats) -> set[int]:
     """The members that get a label: from both ends inwards, none too near to one that has it."""
     if not len(x):
         return set()
@@ -141,13 +154,13 @@ def _labelled(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> set[int
     order = np.argsort(places[:, 0])
     chosen: list[int] = []
     for index in (order[0], order[-1], *order[1:-1]):
-        distances = np.abs(places[chosen] - places[index]) / (0.05, 0.055)
+        distances = np.abs(places[chosen] - places[index]) / (0.075, 0.06)
         if len(chosen) < MOST_LABELS and (distances.max(axis=1, initial=0) >= 1).all():
             chosen.append(int(index))
     return set(chosen)
 
 
-def _unit(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _unit(values: Floats) -> Floats:
     low = float(values.min())
     return np.asarray((values - low) / (float(values.max()) - low or 1.0))
 
@@ -176,7 +189,7 @@ def _add_references(figure: go.Figure, rows: list[TrialRow], axes: tuple[str, st
             mode="markers+text",
             name="reference, same recipe",
             text=[safe(shown_name(row), 28) for row in rows],
-            textposition="bottom center",
+            textposition="middle right",
             marker={"color": ORANGE, "symbol": "star", "size": 15, "line": {"width": 1, "color": "#7a5200"}},
         )
     )

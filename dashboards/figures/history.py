@@ -71,6 +71,6 @@ def _add_reference_line(figure: go.Figure, rows: Sequence[TrialRow], facts: Stud
         figure.add_hline(
             y=hypervolume(values, limit) / float(limit.prod()),
             line={"color": ORANGE, "dash": "dash"},
-            annotation={"text": "the references alone", "xanchor": "left", "yanchor": "bottom"},
+            annotation={"text": "the references alone", "xanchor": "right", "yanchor": "bottom"},
             annotation_position="bottom right",
         )

@@ -17,10 +17,13 @@ MOST_BARS = 14
 
 def importance_figure(rows: Sequence[TrialRow], facts: StudyFacts, family: str | None = None) -> go.Figure:
     """The importance of a family's parameters for the front (None: of the family itself), and the preferred values."""
-    listed = importances(rows, facts.objectives, family)[:MOST_BARS][::-1]
+    known = importances(rows, facts.objectives, family)
+    listed = [importance for importance in known if importance.share > 0][:MOST_BARS][::-1]
     figure = new_figure(max(200, 100 + 30 * len(listed)))
-    if not listed:
+    if not known:
         return note(figure, f"Needs {LEAST_TRIALS} complete trainings and a parameter that varies.")
+    if not listed:
+        return note(figure, "The best choose no parameter differently from all by more than chance.")
     figure.add_trace(
         go.Bar(
             x=[importance.share for importance in listed],

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboards.figures.style import evenly, new_figure, note
+from dashboards.figures.style import evenly, new_figure, note, small
 from dashboards.front import Floats, column, found, front, objective
 from dashboards.importance import importances
 from dashboards.table import StudyFacts, TrialRow
 from dashboards.words import compact, percent, safe
 from search_spaces.networks import Value
 
+SCALE = ["#414487", "#2a788e", "#22a884", "#7ad151", "#bddf26"]  # Viridis without its ends, for both grounds
 MOST_LINES = 1500
 MOST_PARAMETERS = 9
 Dimension = dict[str, object]
@@ -49,7 +50,7 @@ def _lines(dimensions: list[Dimension], accuracy: Floats) -> go.Parcoords:
         dimensions=dimensions,
         line={
             "color": np.nan_to_num(accuracy).astype(np.float32),
-            "colorscale": "Cividis",
+            "colorscale": SCALE,
             "cmin": float(known.min()) if len(known) else 0,
             "cmax": float(known.max()) if len(known) else 1,
             "showscale": True,
@@ -83,10 +84,12 @@ def _parameter(name: str, values: list[Value | None]) -> Dimension:
 
 
 def _choices(name: str, texts: list[str], order: list[str] | None = None) -> Dimension:
+    """Named places on an axis; lines are spread a little around them, always in the same way, to be told apart."""
     names = order or sorted(set(texts))
+    spread = 0.16 * (np.arange(len(texts)) * 0.618034 % 1.0 - 0.5)
     return {
         "label": safe(name, 24),
-        "values": np.array([names.index(text) for text in texts], dtype=np.int16),
+        "values": small(np.array([names.index(text) for text in texts]) + spread),
         "tickvals": list(range(len(names))),
         "ticktext": [safe(text, 16) for text in names],
         "range": [-0.2, max(len(names) - 1, 0.5) + 0.2],
@@ -109,7 +112,7 @@ def _scale(name: str, values: Floats, log: bool) -> Dimension:
     written = percent if name == "accuracy" else compact
     return {
         "label": safe(name, 24),
-        "values": drawn.astype(np.float32),
+        "values": small(drawn),
         "tickvals": [float(tick) for tick in ticks],
         "ticktext": [written(float(10**tick if log else tick)) for tick in ticks],
         "range": [low, high] if high > low else [low - 0.5, high + 0.5],

@@ -16,6 +16,7 @@ from dashboards.words import amount, described, safe, shown_name
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 MOST_SVG_POINTS = 3000  # beyond it points are drawn by WebGL
 _INK = {"light": "#1b1f24", "dark": "#e6e9ed"}
+_FAINT = {"light": "#8a939d", "dark": "#8a939d"}
 _GRID = {"light": "#e3e6ea", "dark": "#343b44"}
 _GROUND = {"light": "#ffffff", "dark": "#171b20"}
 
@@ -37,7 +38,7 @@ def template(theme: Theme) -> go.layout.Template:
             "plot_bgcolor": "rgba(0,0,0,0)",
             "xaxis": axis,
             "yaxis": axis,
-            "margin": {"l": 8, "r": 16, "t": 16, "b": 8},
+            "margin": {"l": 8, "r": 16, "t": 28, "b": 8},
             "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
             "hoverlabel": {
                 "align": "left",
@@ -46,6 +47,7 @@ def template(theme: Theme) -> go.layout.Template:
                 "font": {"family": FONT, "color": _INK[theme]},
             },
             "hovermode": "closest",
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": _FAINT[theme], "activecolor": _INK[theme]},
             "annotationdefaults": {"font": {"color": _INK[theme]}},
         }
     )

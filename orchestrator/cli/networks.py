@@ -90,7 +90,7 @@ def space(file: str, overrides: tuple[str, ...], samples: int, as_json: bool) ->
     from orchestrator.candidates import architecture_name
     from orchestrator.experiment import load_experiment
     from orchestrator.opening import prepare
-    from search_spaces.feasible import describe
+    from search_spaces.summary import describe
 
     experiment = load_experiment(file, overrides)
     feasible = prepare(experiment).feasible

@@ -1,0 +1,1 @@
+"""What to train next: accuracy is modelled, costs are known, and the rest follows."""

@@ -1,0 +1,272 @@
+"""Our proposer: accuracy is modelled, costs are exact, and candidates are ranked by expected hypervolume improvement.
+
+The work of a proposal does not grow with the length of the study: the model is made of a bounded number of trainings,
+and the candidates are a bounded number of uniform draws, of neighbours of the front, and of neighbours of the best so far.
+Trainings that have not ended are believed to end at the model's mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.sampler.acquisition import Boxes, expected_gain, first_dominated
+from orchestrator.sampler.design import spread
+from orchestrator.sampler.encoding import Floats, Scaling
+from orchestrator.sampler.history import History, keys, targets
+from orchestrator.sampler.proposer import Observation
+from orchestrator.sampler.source import CandidateSource
+from orchestrator.sampler.surrogate import GaussianProcess, Hyperparameters, Posterior, fit
+from search_spaces.block_costs import Integers
+from search_spaces.pareto import non_dominated
+from search_spaces.space import Architecture
+
+Bools = npt.NDArray[np.bool_]
+
+FIRST = 8  # trainings before the model takes over
+DRAWN = 768  # uniform candidates
+NEIGHBOURS = 768  # at most, of the front
+PARENTS = 24  # front members whose neighbours are candidates
+ROUNDS, CLIMBERS = 2, 4  # local search: neighbours of the best so far
+BELIEVED = 96  # pending trainings that the model conditions on; all of them enter the front
+BATCH_SHARE = 16  # with this many trainings pending, one new result does not call for a new batch
+DRAWS_BEFORE_EXHAUSTED = 24
+
+
+@dataclass(slots=True)
+class Pool:
+    """Candidates with all that ranking needs: rows match."""
+
+    codes: Integers
+    costs: Floats
+    posterior: Posterior
+
+
+class HypervolumeProposer:
+    """Ranks feasible, unseen architectures by exact expected hypervolume improvement.
+
+    costs: the objectives beside accuracy that are known exactly, one or two of the source's cost names. reference: the
+    worst (error, *costs) that counts. first: architectures to be proposed before anything else.
+    """
+
+    def __init__(
+        self,
+        source: CandidateSource,
+        costs: Sequence[str],
+        reference: Sequence[float],
+        seed: int = 0,
+        first: Sequence[Architecture] = (),
+    ) -> None:
+        self._source = source
+        self._columns = _cost_columns(source, costs)
+        if len(reference) != 1 + len(costs):
+            raise ValueError(f"a reference has an error and {len(costs)} costs ({', '.join(costs)}), given {reference}")
+        self._reference = np.array(reference, dtype=np.float64)
+        self._rng = np.random.default_rng(seed)
+        self._history = History(source, self._columns)
+        self._first = [architecture for architecture in first if source.contains(architecture)]
+        sample = source.sample(np.random.default_rng(0), 512)
+        raw = self._raw(sample)
+        self._scaling = Scaling(raw, [*source.summaries, *[True] * len(source.cost_names)])
+        self._hyperparameters: Hyperparameters | None = None
+        self._fitted_at = 0  # observations told when the hyperparameters were last fitted
+        self._ready: list[Integers] = []
+        self._ready_at = 0
+
+    def propose(
+        self, count: int, observed: Sequence[Observation], pending: Sequence[Architecture]
+    ) -> list[Architecture]:
+        self._history.take(observed)
+        waiting = self._history.encode(pending)
+        chosen = self._take_first(count)
+        if len(chosen) < count:
+            chosen += self._choose(count - len(chosen), np.concatenate([waiting, *chosen]))
+        codes = np.concatenate(chosen) if chosen else waiting[:0]
+        self._history.see(codes)
+        return self._source.decode(codes)
+
+    def _take_first(self, count: int) -> list[Integers]:
+        taken: list[Integers] = []
+        while self._first and len(taken) < count:
+            code = self._source.encode([self._first.pop(0)])
+            if not self._history.is_seen(code)[0]:
+                taken.append(code)
+                self._history.see(code)
+        return taken
+
+    def _choose(self, count: int, waiting: Integers) -> list[Integers]:
+        known = len(self._history.rows)
+        if known + len(waiting) < FIRST or known < FIRST // 2:
+            return self._design(count, waiting)
+        if not self._can_serve(count, len(waiting)):
+            self._ready = self._batch(max(count, len(waiting) // BATCH_SHARE), waiting)
+            self._ready_at = self._history.told
+        served, self._ready = self._ready[:count], self._ready[count:]
+        return served
+
+    def _can_serve(self, count: int, waiting: int) -> bool:
+        """Whether a batch made a few results ago still holds."""
+        self._ready = [code for code in self._ready if not self._history.is_seen(code)[0]]
+        return len(self._ready) >= count and self._history.told - self._ready_at <= waiting // BATCH_SHARE
+
+    # Before there is a model
+
+    def _design(self, count: int, waiting: Integers) -> list[Integers]:
+        fresh = self._unseen(DRAWN)
+        known = [row.code for row in self._history.rows.values() if not row.observation.earlier]
+        taken = np.concatenate([np.array(known, dtype=np.int64).reshape(-1, fresh.shape[1]), waiting])
+        if not len(fresh):
+            return []
+        codes = np.concatenate([taken, fresh])
+        log_costs = np.log(np.maximum(self._source.costs(codes)[:, self._columns[0]], 1.0))
+        wanted = max(FIRST, len(taken) + count)
+        chosen = spread(self._rng, self._rows(codes), log_costs, len(taken), count, wanted)
+        return [codes[index : index + 1] for index in chosen]
+
+    # With a model
+
+    def _batch(self, count: int, waiting: Integers) -> list[Integers]:
+        process = self._process()
+        errors, costs = self._front_so_far(process, waiting)
+        if len(waiting):
+            process = process.believing(self._candidate_rows(waiting[-BELIEVED:]))
+        pool = self._pool(process, errors, costs)
+        chosen: list[int] = []
+        while pool is not None and len(chosen) < min(count, len(pool.codes)):
+            gain = self._gain(pool, first_dominated(errors, costs, self._reference))
+            gain[chosen] = -1.0
+            best = _best(gain, pool.posterior)
+            chosen.append(best)
+            pool.posterior.believe(best)
+            errors = np.append(errors, np.exp(pool.posterior.mean[best]))
+            costs = np.concatenate([costs, pool.costs[best : best + 1]])
+        return [pool.codes[index : index + 1] for index in chosen] if pool is not None else []
+
+    def _process(self) -> GaussianProcess:
+        """The model of the log error, its hyperparameters fitted again once there is a tenth more to know."""
+        rows = list(self._history.rows.values())
+        y, variances = targets(rows)
+        earlier = np.array([row.observation.earlier for row in rows])
+        y = _aligned(y, earlier)
+        x = self._rows(np.stack([row.code for row in rows]), earlier)
+        noise = self._hyperparameters.noise if self._hyperparameters else 1e-2
+        seeds = np.array([row.observation.seeds for row in rows], dtype=np.float64)
+        spread_of_y = float(y.std()) or 1.0
+        extra = 1 / seeds + variances / (spread_of_y**2 * noise)
+        stale = self._history.told - self._fitted_at >= max(1, len(rows) // 10)
+        if self._hyperparameters is None or stale or self._hyperparameters.logs.size != x.shape[1] + 2:
+            more = np.zeros(x.shape[1] - len(self._scaling.is_summary), dtype=bool)
+            summary = np.concatenate([self._scaling.is_summary, more])
+            start = self._hyperparameters
+            if start is not None and start.logs.size != x.shape[1] + 2:
+                start = None
+            self._hyperparameters = fit(x, (y - y.mean()) / spread_of_y, extra, summary, start)
+            self._fitted_at = self._history.told
+        return GaussianProcess(x, y, extra, self._hyperparameters)
+
+    def _front_so_far(self, process: GaussianProcess, waiting: Integers) -> tuple[Floats, Floats]:
+        """Errors (n,) as the model believes them, seeds averaged out, and costs (n, k) of what ended or still trains."""
+        final = [row.code for row in self._history.rows.values() if row.is_final]
+        codes = np.concatenate([np.array(final, dtype=np.int64).reshape(-1, waiting.shape[1]), waiting])
+        if not len(codes):
+            return np.zeros(0), np.zeros((0, len(self._columns)))
+        return np.exp(process.mean(self._candidate_rows(codes))), self._source.costs(codes)[:, self._columns]
+
+    def _pool(self, process: GaussianProcess, errors: Floats, costs: Floats) -> Pool | None:
+        """Unseen candidates: uniform draws, neighbours of the front, then neighbours of the best of these."""
+        codes = _distinct_codes([self._unseen(DRAWN), self._front_neighbours()])
+        if not len(codes):
+            return None
+        boxes = first_dominated(errors, costs, self._reference)
+        pool = self._weighed(codes, process)
+        for _ in range(ROUNDS):
+            climbers = np.argsort(-self._gain(pool, boxes), kind="stable")[:CLIMBERS]
+            around = self._fresh(self._source.neighbours(pool.codes[climbers]))
+            known = set(keys(pool.codes))
+            added = [code for code, key in zip(around, keys(around), strict=True) if key not in known]
+            if not added:
+                break
+            pool = self._weighed(np.concatenate([pool.codes, np.stack(added)]), process)
+        return pool
+
+    def _weighed(self, codes: Integers, process: GaussianProcess) -> Pool:
+        costs = self._source.costs(codes)[:, self._columns]
+        return Pool(codes, costs, process.at(self._candidate_rows(codes)))
+
+    def _gain(self, pool: Pool, boxes: Boxes) -> Floats:
+        return expected_gain(pool.posterior.mean, pool.posterior.deviation, pool.costs, boxes, self._reference)
+
+    # Candidates
+
+    def _unseen(self, count: int) -> Integers:
+        """Up to `count` distinct members that were never seen; none only where none were met in many draws."""
+        found = self._source.encode([])
+        for _ in range(DRAWS_BEFORE_EXHAUSTED):
+            found = _distinct_codes([found, self._fresh(self._source.sample(self._rng, count))])
+            if len(found) >= count // 2:
+                break
+        return found[:count]
+
+    def _front_neighbours(self) -> Integers:
+        """Unseen neighbours of the observed front's members, at most NEIGHBOURS of them."""
+        final = [row for row in self._history.rows.values() if row.is_final]
+        codes = np.stack([row.code for row in final]) if final else self._source.encode([])
+        if not len(codes):
+            return codes
+        points = np.column_stack([[row.error for row in final], self._source.costs(codes)[:, self._columns]])
+        members = self._rng.permutation(np.flatnonzero(non_dominated(points)))[:PARENTS]
+        around = self._fresh(self._source.neighbours(codes[members]))
+        return around[self._rng.permutation(len(around))[:NEIGHBOURS]]
+
+    def _fresh(self, codes: Integers) -> Integers:
+        return codes[~np.array(self._history.is_seen(codes), dtype=bool)] if len(codes) else codes
+
+    # Rows for the model
+
+    def _raw(self, codes: Integers) -> Floats:
+        """Features and log costs, not yet scaled."""
+        return np.column_stack([self._source.features(codes), np.log(np.maximum(self._source.costs(codes), 1.0))])
+
+    def _rows(self, codes: Integers, earlier: Bools | None = None) -> Floats:
+        """Scaled rows; a last column tells earlier studies apart where there are any."""
+        rows = self._scaling.apply(self._raw(codes))
+        if not any(row.observation.earlier for row in self._history.rows.values()):
+            return rows
+        return np.column_stack([rows, np.zeros(len(rows)) if earlier is None else earlier])
+
+    def _candidate_rows(self, codes: Integers) -> Floats:
+        return self._rows(codes)
+
+
+def _cost_columns(source: CandidateSource, costs: Sequence[str]) -> list[int]:
+    unknown = [name for name in costs if name not in source.cost_names]
+    if unknown or not 1 <= len(costs) <= 2:
+        raise ValueError(
+            f"sampler: one or two exactly known costs of {', '.join(source.cost_names)} can be objectives beside "
+            f"accuracy, given {', '.join(costs) or 'none'}"
+        )
+    return [source.cost_names.index(name) for name in costs]
+
+
+def _distinct_codes(parts: Sequence[Integers]) -> Integers:
+    """All rows once, in order of first appearance."""
+    codes = np.concatenate(list(parts))
+    first = dict(zip(reversed(keys(codes)), reversed(range(len(codes))), strict=True))
+    return codes[sorted(first.values())]
+
+
+def _best(gain: Floats, posterior: Posterior) -> int:
+    """The largest gain; where nothing gains, what is least certain among what may be chosen."""
+    if gain.max() > 0:
+        return int(np.argmax(gain))
+    return int(np.argmax(np.where(gain < 0, -1.0, posterior.deviation)))
+
+
+def _aligned(y: Floats, earlier: Bools) -> Floats:
+    """Values of earlier studies shifted to this study's mean."""
+    if not earlier.any() or earlier.all():
+        return y
+    return np.where(earlier, y - y[earlier].mean() + y[~earlier].mean(), y)

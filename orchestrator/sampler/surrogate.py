@@ -1,0 +1,180 @@
+"""A small exact Gaussian process: Matérn 5/2 with a weight for each column, fitted by maximum a posteriori.
+
+Priors (natural logarithm): the columns of one kind share an expected total weight, so that more columns do not make
+every pair of architectures distant; the noise is expected to be small against the spread of what is seen.
+Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", algorithm 2.1 and equations 5.8 and 5.9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_solve, solve_triangular
+from scipy.optimize import minimize
+
+Floats = npt.NDArray[np.float64]
+
+JITTER = 1e-8
+PARAMETER_WEIGHT = 0.5  # expected sum over the columns of single parameters
+SUMMARY_WEIGHT = 0.3  # expected sum over the columns that sum up a network
+WEIGHT_SPREAD = 1.5
+SCALE, SCALE_SPREAD = 2.0, 1.0  # of the log variance
+NOISE, NOISE_SPREAD = -6.0, 1.5  # of the log noise variance, against a spread of 1
+ITERATIONS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """In natural logarithms: weights (columns,), the variance, the noise variance."""
+
+    logs: Floats
+
+    @property
+    def weights(self) -> Floats:
+        return np.asarray(np.exp(self.logs[:-2]))
+
+    @property
+    def variance(self) -> float:
+        return float(np.exp(self.logs[-2]))
+
+    @property
+    def noise(self) -> float:
+        return float(np.exp(self.logs[-1]))
+
+
+def prior(is_summary: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Means and deviations of the hyperparameters' logarithms."""
+    counts = max(1, int((~is_summary).sum())), max(1, int(is_summary.sum()))
+    weights = np.where(is_summary, np.log(SUMMARY_WEIGHT / counts[1]), np.log(PARAMETER_WEIGHT / counts[0]))
+    mean = np.concatenate([weights, [SCALE, NOISE]])
+    deviation = np.concatenate([np.full(len(weights), WEIGHT_SPREAD), [SCALE_SPREAD, NOISE_SPREAD]])
+    return mean, deviation
+
+
+def fit(
+    x: Floats,
+    y: Floats,
+    extra: Floats,
+    is_summary: npt.NDArray[np.bool_],
+    start: Hyperparameters | None = None,
+) -> Hyperparameters:
+    """The most probable hyperparameters for rows x (n, columns) and standardised values y (n,).
+
+    `extra` (n,): how many times the noise variance each value carries. `start`: from where to climb; None: the prior.
+    """
+    mean, deviation = prior(is_summary)
+    begin = mean if start is None else start.logs
+    found = minimize(
+        _loss, begin, args=(x, y, extra, mean, deviation), jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS}
+    )
+    return Hyperparameters(np.asarray(found.x))
+
+
+def _loss(logs: Floats, x: Floats, y: Floats, extra: Floats, mean: Floats, deviation: Floats) -> tuple[float, Floats]:
+    """Minus the log posterior up to a constant, and its gradient."""
+    given = Hyperparameters(logs)
+    correlation, slope = _matern(_distances(x, x, given.weights))
+    covariance = given.variance * correlation
+    covariance[np.diag_indices(len(y))] += given.noise * extra + JITTER
+    try:
+        factor = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return 1e10, np.zeros_like(logs)
+    inverse = cho_solve((factor, True), np.eye(len(y)))
+    solved = inverse @ y
+    pull = 0.5 * (inverse - np.outer(solved, solved))
+    moved = pull * slope * given.variance
+    weights = 2 * ((x**2).T @ moved.sum(axis=1) - ((moved @ x) * x).sum(axis=0)) * given.weights
+    scales = [(pull * correlation).sum() * given.variance, (np.diag(pull) * extra).sum() * given.noise]
+    off = (logs - mean) / deviation
+    loss = 0.5 * float(y @ solved) + float(np.log(np.diag(factor)).sum()) + 0.5 * float(off @ off)
+    return loss, np.concatenate([weights, scales]) + off / deviation
+
+
+def _distances(x: Floats, z: Floats, weights: Floats) -> Floats:
+    """Weighted squared distances (len(x), len(z))."""
+    root = np.sqrt(weights)
+    one, other = x * root, z * root
+    squared = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None, :] - 2 * one @ other.T
+    return np.asarray(np.maximum(squared, 0.0))
+
+
+def _matern(squared: Floats) -> tuple[Floats, Floats]:
+    """Matérn 5/2 of squared distances, and its derivative by them."""
+    r = np.sqrt(5 * squared)
+    decay = np.exp(-r)
+    return (1 + r + r * r / 3) * decay, (-5 / 6) * (1 + r) * decay
+
+
+class GaussianProcess:
+    """The process given observations; values are standardised inside."""
+
+    def __init__(self, x: Floats, y: Floats, extra: Floats, given: Hyperparameters) -> None:
+        self.given = given
+        self.shift = float(y.mean())
+        self.scale = float(y.std()) or 1.0
+        self._x = x
+        covariance = given.variance * _matern(_distances(x, x, given.weights))[0]
+        covariance[np.diag_indices(len(y))] += given.noise * extra + JITTER
+        self._factor = np.linalg.cholesky(covariance)
+        self._solved = np.asarray(cho_solve((self._factor, True), (y - self.shift) / self.scale))
+
+    def mean(self, z: Floats) -> Floats:
+        """Posterior means (n,) of the noise-free values."""
+        covariance = self.given.variance * _matern(_distances(z, self._x, self.given.weights))[0]
+        return np.asarray(self.shift + self.scale * (covariance @ self._solved))
+
+    def at(self, z: Floats) -> Posterior:
+        """The joint posterior over rows z (n, columns)."""
+        covariance = self.given.variance * _matern(_distances(self._x, z, self.given.weights))[0]
+        whitened = np.asarray(solve_triangular(self._factor, covariance, lower=True))
+        variance = self.given.variance - (whitened**2).sum(axis=0)
+        mean = self.shift + self.scale * (covariance.T @ self._solved)
+        return Posterior(self, z, np.asarray(mean), whitened, np.maximum(variance, 1e-10))
+
+    def believing(self, z: Floats) -> GaussianProcess:
+        """The process after observing its own means at rows z: means stay, uncertainty shrinks there.
+
+        Source: Ginsbourger, Le Riche, Carraro, "Kriging Is Well-Suited to Parallelize Optimization" (2010).
+        """
+        posterior = self.at(z)
+        more = object.__new__(GaussianProcess)
+        more.given, more.shift, more.scale = self.given, self.shift, self.scale
+        more._x = np.concatenate([self._x, z])
+        own = (
+            self.given.variance * _matern(_distances(z, z, self.given.weights))[0]
+            - posterior.whitened.T @ posterior.whitened
+        )
+        own[np.diag_indices(len(z))] += self.given.noise + JITTER
+        more._factor = np.block(
+            [[self._factor, np.zeros((len(self._x), len(z)))], [posterior.whitened.T, np.linalg.cholesky(own)]]
+        )
+        more._solved = np.concatenate([self._solved, np.zeros(len(z))])
+        return more
+
+
+@dataclass(slots=True)
+class Posterior:
+    """Joint beliefs about rows; `believe` conditions them on one row's own mean."""
+
+    process: GaussianProcess
+    rows: Floats
+    mean: Floats
+    whitened: Floats  # (observations, rows)
+    variance: Floats  # standardised
+
+    @property
+    def deviation(self) -> Floats:
+        """Standard deviations (n,) of the noise-free values."""
+        return np.asarray(self.process.scale * np.sqrt(self.variance))
+
+    def believe(self, index: int) -> None:
+        """What would be known had this row been observed at its mean."""
+        given = self.process.given
+        same = given.variance * _matern(_distances(self.rows[index : index + 1], self.rows, given.weights))[0][0]
+        covariance = same - self.whitened[:, index] @ self.whitened
+        step = covariance / np.sqrt(self.variance[index] + given.noise)
+        self.whitened = np.vstack([self.whitened, step])
+        self.variance = np.maximum(self.variance - step**2, 1e-10)
