@@ -13,6 +13,7 @@ from orchestrator.experiment import Experiment
 from orchestrator.lease import Lease
 from orchestrator.promotion import Promotion, default_rungs
 from orchestrator.study import JOURNAL_NAME, Study, claim, open_storage
+from orchestrator.tracking.address import tracking_uri
 from orchestrator.trials import Trial
 from search_spaces.feasible import FeasibleSet
 from search_spaces.networks import Task
@@ -56,6 +57,7 @@ def prepare(experiment: Experiment) -> Prepared:
         catalogue.reference(name)
     catalogue.seen.clear()
     _check_sampler(experiment)
+    tracking_uri(experiment.tracking, experiment.folder)
     return Prepared(
         experiment=experiment,
         data=data,

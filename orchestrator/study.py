@@ -133,6 +133,7 @@ class Study:
     def tell(self, trial: Trial) -> None:
         """Writes all that is known of an ended trial, then its state; afterwards nothing can change it."""
         trial_id = self._ids[trial.number]
+        self._keep_missing_epochs(trial_id, trial)
         self.storage.set_trial_user_attr(trial_id, "progress", _progress(trial))
         self.storage.set_trial_user_attr(trial_id, "epochs", [_epoch_json(report) for report in trial.curve])
         if trial.metrics is not None:
@@ -143,6 +144,13 @@ class Study:
         self.storage.set_trial_user_attr(trial_id, "phase", trial.phase)
         values = [_objective(trial, name) for name in self.objectives] if trial.phase == "complete" else None
         self.storage.set_trial_state_values(trial_id, TOLD[trial.phase], values)
+
+    def _keep_missing_epochs(self, trial_id: int, trial: Trial) -> None:
+        """Epochs that a worker finished and checkpointed, but whose report an interruption swallowed."""
+        kept = self.storage.get_trial(trial_id).intermediate_values
+        for report in trial.curve:
+            if report.epoch not in kept:
+                self.storage.set_trial_intermediate_value(trial_id, report.epoch, report.accuracy)
 
     def load(self, catalogue: Catalogue) -> list[Trial]:
         """Every trial that this program wrote, as it stood; `catalogue` learns what was seen."""
