@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from search_spaces.feasible import Budget
-from search_spaces.references import reference, reference_plan
-
 from orchestrator.experiment import Limits
 from orchestrator.trials import Candidate
 from search_spaces.cost import Cost, cost
+from search_spaces.feasible import Budget
 from search_spaces.networks import Value
 from search_spaces.plan import Plan
+from search_spaces.references import reference, reference_plan
 from search_spaces.space import Architecture, Space
 
 

@@ -15,6 +15,7 @@ SQLITE = "sqlite:///"
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVERS = ("http", "https", "databricks")
 PAGE = "http://127.0.0.1:5000"
+VIEW = "?workflowType=machine_learning"  # MLflow's page opens with its view of language models otherwise
 _CREDENTIALS = re.compile(r"://([^:/?#\s@]*):(\S*)@")
 _SECRETS = re.compile(r"((?:password|passwd|token|secret|key)=)[^&\s]+", re.IGNORECASE)
 
@@ -76,7 +77,7 @@ def page(uri: str, experiment_id: str, run_id: str | None = None) -> str:
     """The address of the experiment's or a run's page; of a database store, as `open_command` serves it."""
     host = _CREDENTIALS.sub("://", uri).rstrip("/") if is_server(uri) else PAGE
     run = f"/runs/{quote(run_id)}" if run_id else ""
-    return f"{host}/#/experiments/{quote(experiment_id)}{run}"
+    return f"{host}/#/experiments/{quote(experiment_id)}{run}{VIEW}"
 
 
 def _short(path: Path) -> str:

@@ -228,15 +228,14 @@ def _params(row: TrialRow) -> dict[str, str]:
 
 
 def _metrics(row: TrialRow, start_ms: int, end_ms: int) -> Iterator[Point]:
-    """Costs are known from the start; results belong to the last epoch and the end."""
-    last = row.epochs[-1].epoch if row.epochs else 0
+    """Costs are known from the start, results at the end. All without a step: MLflow's page then draws them as bars."""
     ended = STATUS[row.state] != "RUNNING"
     for key in COSTS:
         if (value := getattr(row, key)) is not None:
             yield Point(key=key, value=float(value), at_ms=start_ms)
     for key, column in RESULTS.items():
         if ended and (value := getattr(row, column)) is not None:
-            yield Point(key=key, value=float(value), at_ms=end_ms, step=last)
+            yield Point(key=key, value=float(value), at_ms=end_ms)
 
 
 def _curve(row: TrialRow, start_ms: int) -> Iterator[Point]:

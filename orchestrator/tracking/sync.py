@@ -11,13 +11,13 @@ from pathlib import Path
 from dashboards.front import front_rows
 from dashboards.parts import TABLE_NAME
 from dashboards.table import StudyFacts, TrialRow
-from orchestrator.tracking.address import artifact_root, is_server
+from orchestrator.tracking.address import artifact_root, is_server, redact
 from orchestrator.tracking.bulk import WORTH_IT, insert_runs, new_run
 from orchestrator.tracking.differences import StoredRun, changed_tags, difference, is_another
 from orchestrator.tracking.models import ModelShelf
 from orchestrator.tracking.parent import ParentRun
 from orchestrator.tracking.records import LATE_TAGS, MARKS, RunRecord, front_aliases, identity, model_record, run_record
-from orchestrator.tracking.store import Refused, Store
+from orchestrator.tracking.store import Refused, Store, Unreachable
 
 BULK_SIZE = 500  # runs in one transaction
 REPORT_NAME = "report.html"
@@ -48,9 +48,25 @@ def sync_study(
 ) -> Changes:
     """Makes the store at `uri` hold the whole study, the folder's report and table included, and nothing else of it.
 
-    `running` says that a driver is at work. Raises `Unreachable` where the store does not answer; a new call goes on.
+    `running` says that a driver is at work. ValueError where the store does not answer; a new call goes on from there.
     """
-    store = Store.connect(uri, facts.study, artifact_root(uri, folder))
+    try:
+        store = Store.connect(uri, facts.study, artifact_root(uri, folder))
+        return _sync(store, folder, rows, facts, running, register, environment, progress)
+    except (Unreachable, Refused) as error:
+        raise ValueError(f"MLflow at {redact(uri)}: {error}; what was written stays, and a new call goes on") from error
+
+
+def _sync(
+    store: Store,
+    folder: Path,
+    rows: Sequence[TrialRow],
+    facts: StudyFacts,
+    running: bool,
+    register: bool,
+    environment: Mapping[str, str] | None,
+    progress: Callable[[int, int], None] | None,
+) -> Changes:
     synchroniser = Synchroniser(store, facts, environment)
     synchroniser.remove_others(row.key for row in rows)
     synchroniser.learn(rows)
@@ -85,13 +101,13 @@ class Synchroniser:
         self.shelf = ModelShelf(store)
         self.front = frozenset(key for key, run in self.runs.items() if run.tags.get("front") == "true")
         self._knows_front = False  # only what the store has of it
-        self.rows = {} if rows is None else rows  # without plans, texts, and all but the last point of curves
+        self.rows = {} if rows is None else rows  # without plans, curves and texts
 
     def learn(self, rows: Iterable[TrialRow]) -> frozenset[str]:
         """Takes note of rows; returns the keys that enter or leave the front with them. Writes nothing."""
         before, any_complete = self.front, not self._knows_front
         for row in rows:
-            self.rows[row.key] = replace(row, plan=None, epochs=row.epochs[-1:], stints=(), failure_traceback=None)
+            self.rows[row.key] = replace(row, plan=None, epochs=(), stints=(), failure_traceback=None)
             any_complete = any_complete or row.state == "complete"
         if any_complete:
             members = front_rows(list(self.rows.values()), self.facts.objectives)

@@ -1,34 +1,36 @@
-"""A real MLflow server on loopback, started with the command that the program prints."""
+"""A real MLflow server on loopback."""
 
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from orchestrator.tracking.address import PAGE, open_command
-
 SECONDS_TO_START = 120
 
 
 class Server:
-    """One store's server, which can be stopped and started again at the same port."""
+    """A server that can be stopped and started again at the same port. `command` ends before its `--port`."""
 
-    def __init__(self, uri: str, log: Path) -> None:
-        self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        command = open_command(uri)
-        default_port = PAGE.rpartition(":")[2]
-        assert command.endswith(f"--port {default_port}")
-        self._command = [*shlex.split(command)[:-1], str(self.port), "--workers", "1"]
+    def __init__(self, command: list[str], log: Path) -> None:
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._command = [*command, "--port", str(port), "--workers", "1"]
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def of_a_team(cls, uri: str, files: Path, log: Path) -> "Server":
+        """One that takes files over HTTP and keeps them in a folder of its own."""
+        mlflow = str(Path(sys.executable).with_name("mlflow"))
+        where = ["--backend-store-uri", uri, "--artifacts-destination", str(files), "--host", "127.0.0.1"]
+        return cls([mlflow, "server", *where], log)
 
     def start(self) -> None:
         with self._log.open("ab") as log:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.tracking.address import artifact_root, open_command, page, redact, tracking_uri
+from orchestrator.tracking.address import VIEW, artifact_root, open_command, page, redact, tracking_uri
 
 
 def test_local_is_a_file_in_the_study_s_folder(tmp_path: Path) -> None:
@@ -72,5 +72,5 @@ def test_a_server_is_opened_by_its_address() -> None:
 
 
 def test_page_leaves_credentials_out() -> None:
-    assert page("http://me:hidden@host:5000/", "3", "abc") == "http://host:5000/#/experiments/3/runs/abc"
-    assert page("sqlite:////x/mlflow.db", "1") == "http://127.0.0.1:5000/#/experiments/1"
+    assert page("http://me:hidden@host:5000/", "3", "abc") == f"http://host:5000/#/experiments/3/runs/abc{VIEW}"
+    assert page("sqlite:////x/mlflow.db", "1") == f"http://127.0.0.1:5000/#/experiments/1{VIEW}"
