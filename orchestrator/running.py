@@ -88,7 +88,10 @@ def _run(opened: OpenSearch, progress: Progress, display: Display) -> Ended:
 
 def _report(experiment: Experiment, progress: Progress, facts: StudyFacts) -> Path:
     report = experiment.folder / "report.html"
-    write_report(report, sorted(progress.rows.values(), key=lambda row: row.number), facts)
+    rows = sorted(progress.rows.values(), key=lambda row: row.number)
+    write_report(
+        report, rows, replace(facts, updated_at=max((row.ended_at or 0.0 for row in rows), default=time.time()))
+    )
     return report
 
 
