@@ -201,3 +201,23 @@ def test_the_program_ends_with_exit_code_2_one_line_and_no_traceback(folder: Pat
     assert igcv(folder, "serch").returncode == 2
     assert igcv(folder, "status", "nothing").returncode == 2
     assert igcv(folder, "cost", "igcv2-c65-d8").returncode == 2
+
+
+@pytest.mark.data
+def test_real_cifar10_shards_are_searched_and_resumed_after_kill_9(folder: Path) -> None:
+    data = os.environ.get("IGCV_DATA")
+    if not data:
+        pytest.skip("reads the CIFAR-10 shards; set IGCV_DATA to the folder that holds cifar10/")
+    file = Path(__file__).parents[2] / "examples/cifar10.yaml"
+    small = ["name=small", "trials=3", "training.epochs=2", "data.max_train=500", "data.max_validation=200"]
+    small += ["families={igcv2: {width: [[16], [32], [32]], blocks: [1], stem_width: 16}}", "references=[]"]
+    small += [f"data.path={data}/cifar10", "resources.pool=inline", "tracking=off"]
+    process = subprocess.Popen(command("search", str(file), *small), cwd=folder, start_new_session=True)
+    wait_for(folder, 1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    again = igcv(folder, "search", str(file), *small)
+    assert again.returncode == 0, again.stderr
+    told = trials(folder)
+    assert [t.state for t in told] == [TrialState.COMPLETE] * 3
+    assert len({t.user_attrs["plan_key"] for t in told}) == 3
