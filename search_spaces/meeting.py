@@ -163,7 +163,7 @@ def split(trellis: Trellis) -> tuple[int, int]:
 
 
 def listed(trellis: Trellis, boundary: int, thin: Thin | None = None) -> Meeting:
-    """With the halves spelled out: fast draws, one or two columns. Where `thin` drops rows only `least` means anything."""
+    """With the halves spelled out: fast draws, one or two columns. Where `thin` drops rows ask only for the `least`."""
     rest = len(trellis.steps) - boundary
     return Meeting(trellis, ListedHalf(trellis, boundary, thin), ListedHalf(trellis.reversed(), rest, thin))
 
