@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -50,36 +51,30 @@ def sync_study(
 
     `running` says that a driver is at work. ValueError where the store does not answer; a new call goes on from there.
     """
-    try:
+    with _told(uri):
         store = Store.connect(uri, facts.study, artifact_root(uri, folder))
-        return _sync(store, folder, rows, facts, running, register, environment, progress)
-    except (Unreachable, Refused) as error:
-        raise ValueError(f"MLflow at {redact(uri)}: {error}; what was written stays, and a new call goes on") from error
-
-
-def _sync(
-    store: Store,
-    folder: Path,
-    rows: Sequence[TrialRow],
-    facts: StudyFacts,
-    running: bool,
-    register: bool,
-    environment: Mapping[str, str] | None,
-    progress: Callable[[int, int], None] | None,
-) -> Changes:
-    synchroniser = Synchroniser(store, facts, environment)
-    synchroniser.remove_others(row.key for row in rows)
-    synchroniser.learn(rows)
-    for start in range(0, len(rows), BULK_SIZE):
-        synchroniser.apply(rows[start : start + BULK_SIZE])
-        if progress is not None:
-            progress(min(start + BULK_SIZE, len(rows)), len(rows))
-    synchroniser.finish([folder / REPORT_NAME, folder / TABLE_NAME], running=running)
-    if register:
-        synchroniser.register()
+        synchroniser = Synchroniser(store, facts, environment)
+        synchroniser.remove_others(row.key for row in rows)
+        synchroniser.learn(rows)
+        for start in range(0, len(rows), BULK_SIZE):
+            synchroniser.apply(rows[start : start + BULK_SIZE])
+            if progress is not None:
+                progress(min(start + BULK_SIZE, len(rows)), len(rows))
+        synchroniser.finish([folder / REPORT_NAME, folder / TABLE_NAME], running=running)
+        if register:
+            synchroniser.register()
     changes = synchroniser.changes
     changes.same = len(synchroniser.runs) - changes.created - changes.changed
     return changes
+
+
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    """An outage, or a refusal of the whole study, as the user's fault: with what to do."""
+    try:
+        yield
+    except (Unreachable, Refused) as error:
+        raise ValueError(f"MLflow at {redact(uri)}: {error}; what was written stays, and a new call goes on") from error
 
 
 class Synchroniser:

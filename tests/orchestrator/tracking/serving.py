@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS_TO_START = 120
+WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # three processes less to start
 
 
 class Server:
@@ -34,7 +35,9 @@ class Server:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, start_new_session=True, env=os.environ | WITHOUT_JOBS
+            )
         until = time.monotonic() + SECONDS_TO_START
         while not self._is_up():
             assert self._process.poll() is None, self._log.read_text()

@@ -19,6 +19,8 @@ from tests.orchestrator.tracking.serving import Server
 
 OUTAGE_SECONDS = 3.0
 
+pytestmark = pytest.mark.timeout(600)  # a server may take half a minute to start on a busy machine
+
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[Server], Server]]:
