@@ -10,6 +10,7 @@ from typing import Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -123,7 +124,10 @@ class LiveDisplay:
         bar = ProgressBar(total=progress.asked, completed=progress.searched()) if progress.asked else Text("")
         return Panel(
             Group(
-                Text(progress.summary()), bar, Text(time_line, style="dim"), front_table(progress.front(), FRONT_ROWS)
+                Text(progress.summary()),
+                Padding(bar, 0),
+                Text(time_line, style="dim"),
+                front_table(progress.front(), FRONT_ROWS),
             ),
             title=Text(self._title),
             title_align="left",
