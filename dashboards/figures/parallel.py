@@ -11,7 +11,7 @@ from dashboards.figures.style import evenly, new_figure, note, small
 from dashboards.front import Floats, column, found, front, objective
 from dashboards.importance import importances
 from dashboards.table import StudyFacts, TrialRow
-from dashboards.words import compact, percent, safe
+from dashboards.words import compact, percent, plain, safe
 from search_spaces.networks import Value
 
 SCALE = ["#414487", "#2a788e", "#22a884", "#7ad151", "#bddf26"]  # Viridis without its ends, for both grounds
@@ -91,7 +91,7 @@ def _choices(name: str, texts: list[str], order: list[str] | None = None) -> Dim
         "label": safe(name, 24),
         "values": small(np.array([names.index(text) for text in texts]) + spread),
         "tickvals": list(range(len(names))),
-        "ticktext": [safe(text, 16) for text in names],
+        "ticktext": [plain(text, 16) for text in names],  # drawn as it is, unlike all other texts of a figure
         "range": [-0.2, max(len(names) - 1, 0.5) + 0.2],
     }
 
