@@ -44,14 +44,11 @@ def write_front(path: str | Path, rows: Sequence[TrialRow], facts: StudyFacts, x
     Path(path).write_bytes(front_image(rows, facts, x, KINDS[kind]))
 
 
-def front_image(
-    rows: Sequence[TrialRow], facts: StudyFacts, x: str = "macs", kind: Kind = "svg"
-) -> bytes:
+def front_image(rows: Sequence[TrialRow], facts: StudyFacts, x: str = "macs", kind: Kind = "svg") -> bytes:
     """The same as bytes."""
     buffer = BytesIO()
     with rc_context(STYLE):
-        figure = Figure(figsize=(Kind = Literal["svg", "pdf"]
-WIDTH, HEIGHT), layout="constrained")
+        figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
         FigureCanvasAgg(figure)
         _draw(figure.subplots(), rows, facts, x)
         figure.savefig(buffer, format=kind, metadata={"Date": None} if kind == "svg" else {"CreationDate": None})
