@@ -11,20 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from orchestrator.sampler.acquisition import Boxes, expected_gain, first_dominated
 from orchestrator.sampler.design import spread
-from orchestrator.sampler.encoding import Floats, Scaling
-from orchestrator.sampler.history import History, keys, targets
+from orchestrator.sampler.encoding import Floats
+from orchestrator.sampler.history import History, keys
+from orchestrator.sampler.model import AccuracyModel
 from orchestrator.sampler.proposer import Observation
-from orchestrator.sampler.source import CandidateSource
-from orchestrator.sampler.surrogate import GaussianProcess, Hyperparameters, Posterior, fit
+from orchestrator.sampler.source import CandidateSource, cost_columns
+from orchestrator.sampler.surrogate import GaussianProcess, Posterior
 from search_spaces.block_costs import Integers
 from search_spaces.pareto import non_dominated
 from search_spaces.space import Architecture
-
-Bools = npt.NDArray[np.bool_]
 
 FIRST = 8  # trainings before the model takes over
 DRAWN = 768  # uniform candidates
@@ -61,18 +59,16 @@ class HypervolumeProposer:
         first: Sequence[Architecture] = (),
     ) -> None:
         self._source = source
-        self._columns = _cost_columns(source, costs)
+        self._columns = cost_columns(source, costs)
+        if not 1 <= len(costs) <= 2:
+            raise ValueError(f"sampler: one or two exact costs can be objectives, given {', '.join(costs) or 'none'}")
         if len(reference) != 1 + len(costs):
             raise ValueError(f"a reference has an error and {len(costs)} costs ({', '.join(costs)}), given {reference}")
         self._reference = np.array(reference, dtype=np.float64)
         self._rng = np.random.default_rng(seed)
         self._history = History(source, self._columns)
         self._first = [architecture for architecture in first if source.contains(architecture)]
-        sample = source.sample(np.random.default_rng(0), 512)
-        raw = self._raw(sample)
-        self._scaling = Scaling(raw, [*source.summaries, *[True] * len(source.cost_names)])
-        self._hyperparameters: Hyperparameters | None = None
-        self._fitted_at = 0  # observations told when the hyperparameters were last fitted
+        self._model = AccuracyModel(source)
         self._ready: list[Integers] = []
         self._ready_at = 0
 
@@ -123,16 +119,16 @@ class HypervolumeProposer:
         codes = np.concatenate([taken, fresh])
         log_costs = np.log(np.maximum(self._source.costs(codes)[:, self._columns[0]], 1.0))
         wanted = max(FIRST, len(taken) + count)
-        chosen = spread(self._rng, self._rows(codes), log_costs, len(taken), count, wanted)
+        chosen = spread(self._rng, self._model.rows(codes), log_costs, len(taken), count, wanted)
         return [codes[index : index + 1] for index in chosen]
 
     # With a model
 
     def _batch(self, count: int, waiting: Integers) -> list[Integers]:
-        process = self._process()
+        process = self._model.learn(list(self._history.rows.values()), self._history.told)
         errors, costs = self._front_so_far(process, waiting)
         if len(waiting):
-            process = process.believing(self._candidate_rows(waiting[-BELIEVED:]))
+            process = process.believing(self._model.rows(waiting[-BELIEVED:]))
         pool = self._pool(process, errors, costs)
         chosen: list[int] = []
         while pool is not None and len(chosen) < min(count, len(pool.codes)):
@@ -145,35 +141,13 @@ class HypervolumeProposer:
             costs = np.concatenate([costs, pool.costs[best : best + 1]])
         return [pool.codes[index : index + 1] for index in chosen] if pool is not None else []
 
-    def _process(self) -> GaussianProcess:
-        """The model of the log error, its hyperparameters fitted again once there is a tenth more to know."""
-        rows = list(self._history.rows.values())
-        y, variances = targets(rows)
-        earlier = np.array([row.observation.earlier for row in rows])
-        y = _aligned(y, earlier)
-        x = self._rows(np.stack([row.code for row in rows]), earlier)
-        noise = self._hyperparameters.noise if self._hyperparameters else 1e-2
-        seeds = np.array([row.observation.seeds for row in rows], dtype=np.float64)
-        spread_of_y = float(y.std()) or 1.0
-        extra = 1 / seeds + variances / (spread_of_y**2 * noise)
-        stale = self._history.told - self._fitted_at >= max(1, len(rows) // 10)
-        if self._hyperparameters is None or stale or self._hyperparameters.logs.size != x.shape[1] + 2:
-            more = np.zeros(x.shape[1] - len(self._scaling.is_summary), dtype=bool)
-            summary = np.concatenate([self._scaling.is_summary, more])
-            start = self._hyperparameters
-            if start is not None and start.logs.size != x.shape[1] + 2:
-                start = None
-            self._hyperparameters = fit(x, (y - y.mean()) / spread_of_y, extra, summary, start)
-            self._fitted_at = self._history.told
-        return GaussianProcess(x, y, extra, self._hyperparameters)
-
     def _front_so_far(self, process: GaussianProcess, waiting: Integers) -> tuple[Floats, Floats]:
         """Errors (n,) as the model believes them, seeds averaged out, and costs (n, k) of what ended or still trains."""
         final = [row.code for row in self._history.rows.values() if row.is_final]
         codes = np.concatenate([np.array(final, dtype=np.int64).reshape(-1, waiting.shape[1]), waiting])
         if not len(codes):
             return np.zeros(0), np.zeros((0, len(self._columns)))
-        return np.exp(process.mean(self._candidate_rows(codes))), self._source.costs(codes)[:, self._columns]
+        return np.exp(process.mean(self._model.rows(codes))), self._source.costs(codes)[:, self._columns]
 
     def _pool(self, process: GaussianProcess, errors: Floats, costs: Floats) -> Pool | None:
         """Unseen candidates: uniform draws, neighbours of the front, then neighbours of the best of these."""
@@ -194,7 +168,7 @@ class HypervolumeProposer:
 
     def _weighed(self, codes: Integers, process: GaussianProcess) -> Pool:
         costs = self._source.costs(codes)[:, self._columns]
-        return Pool(codes, costs, process.at(self._candidate_rows(codes)))
+        return Pool(codes, costs, process.at(self._model.rows(codes)))
 
     def _gain(self, pool: Pool, boxes: Boxes) -> Floats:
         return expected_gain(pool.posterior.mean, pool.posterior.deviation, pool.costs, boxes, self._reference)
@@ -224,32 +198,6 @@ class HypervolumeProposer:
     def _fresh(self, codes: Integers) -> Integers:
         return codes[~np.array(self._history.is_seen(codes), dtype=bool)] if len(codes) else codes
 
-    # Rows for the model
-
-    def _raw(self, codes: Integers) -> Floats:
-        """Features and log costs, not yet scaled."""
-        return np.column_stack([self._source.features(codes), np.log(np.maximum(self._source.costs(codes), 1.0))])
-
-    def _rows(self, codes: Integers, earlier: Bools | None = None) -> Floats:
-        """Scaled rows; a last column tells earlier studies apart where there are any."""
-        rows = self._scaling.apply(self._raw(codes))
-        if not any(row.observation.earlier for row in self._history.rows.values()):
-            return rows
-        return np.column_stack([rows, np.zeros(len(rows)) if earlier is None else earlier])
-
-    def _candidate_rows(self, codes: Integers) -> Floats:
-        return self._rows(codes)
-
-
-def _cost_columns(source: CandidateSource, costs: Sequence[str]) -> list[int]:
-    unknown = [name for name in costs if name not in source.cost_names]
-    if unknown or not 1 <= len(costs) <= 2:
-        raise ValueError(
-            f"sampler: one or two exactly known costs of {', '.join(source.cost_names)} can be objectives beside "
-            f"accuracy, given {', '.join(costs) or 'none'}"
-        )
-    return [source.cost_names.index(name) for name in costs]
-
 
 def _distinct_codes(parts: Sequence[Integers]) -> Integers:
     """All rows once, in order of first appearance."""
@@ -263,10 +211,3 @@ def _best(gain: Floats, posterior: Posterior) -> int:
     if gain.max() > 0:
         return int(np.argmax(gain))
     return int(np.argmax(np.where(gain < 0, -1.0, posterior.deviation)))
-
-
-def _aligned(y: Floats, earlier: Bools) -> Floats:
-    """Values of earlier studies shifted to this study's mean."""
-    if not earlier.any() or earlier.all():
-        return y
-    return np.where(earlier, y - y[earlier].mean() + y[~earlier].mean(), y)

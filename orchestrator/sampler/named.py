@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from orchestrator.sampler.hypervolume import HypervolumeProposer
 from orchestrator.sampler.proposer import Proposer
+from orchestrator.sampler.source import CandidateSource, FeasibleSource
+from orchestrator.sampler.uniform import UniformProposer
 from search_spaces.feasible import FeasibleSet
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 OURS = "igcv"
-NAMES = (OURS, "tpe", "tpe-multivariate", "nsga2", "gp", "random")
+UNIFORM = "uniform"  # over the feasible set, unseen; Optuna's "random" draws each parameter by itself
+OPTUNA = ("tpe", "tpe-multivariate", "nsga2", "gp", "random")
+NAMES = (OURS, UNIFORM, *OPTUNA)
 
 
 def check_sampler(name: str) -> None:
@@ -26,15 +31,34 @@ def make_proposer(
     name: str, feasible: FeasibleSet, costs: Sequence[str], reference: Sequence[float], seed: int
 ) -> Proposer:
     """The proposer of a name. costs: the objectives beside accuracy; reference: the worst (error, *costs) that counts."""
-    if name == OURS:
-        from orchestrator.sampler.hypervolume import HypervolumeProposer
-        from orchestrator.sampler.source import FeasibleSource
+    return proposer_over(FeasibleSource(feasible), name, costs, reference, seed)
 
-        return HypervolumeProposer(FeasibleSource(feasible), costs, reference, seed)
+
+def proposer_over(
+    source: CandidateSource,
+    name: str,
+    costs: Sequence[str],
+    reference: Sequence[float],
+    seed: int,
+    guarded: bool = True,
+) -> Proposer:
+    """The same over any source; what is not known exactly (a latency) is left out of the objectives.
+
+    guarded: False lets a sampler of Optuna propose duplicates and networks over the budget.
+    """
+    exact = [cost in source.cost_names for cost in costs]
+    known = [cost for cost, keep in zip(costs, exact, strict=True) if keep]
+    bounds = [bound for bound, keep in zip(reference[1:], exact, strict=True) if keep]
+    if not known:
+        raise ValueError(f"objectives: at least one of {', '.join(source.cost_names)} must stand beside accuracy")
+    if name == OURS:
+        return HypervolumeProposer(source, known, [reference[0], *bounds], seed)
+    if name == UNIFORM:
+        return UniformProposer(source, seed)
     from orchestrator.sampler.shadow import OPTUNA_SAMPLERS, ShadowProposer
 
     sampler = OPTUNA_SAMPLERS[name](seed) if name in OPTUNA_SAMPLERS else _imported(name)
-    return ShadowProposer(sampler, feasible, costs, reference, seed)
+    return ShadowProposer(sampler, source, known, seed, guarded)
 
 
 def _imported(name: str) -> BaseSampler:

@@ -1,8 +1,9 @@
-"""Optuna's own samplers as proposers: they propose on a study in memory, fed with finished and running trials only.
+"""Optuna's own samplers as proposers: they propose on a study in memory, fed with running and completed trials only.
 
 The real study holds stopped trials with curves, on which several samplers of Optuna raise when there are several
-objectives. A proposal that makes no network, breaks the budget or was seen before is told as failed and another is asked
-for; after a bounded number of tries a uniform feasible draw takes its place, so the search never stalls.
+objectives. A proposal that was seen before is told as failed; one over the budget is told with its exact costs, its
+violated limits and a middling accuracy, so that samplers that heed constraints learn the budget. After a bounded number
+of tries a uniform feasible draw takes its place: the search never stalls.
 """
 
 from __future__ import annotations
@@ -11,38 +12,42 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
 from orchestrator.sampler.proposer import Observation
-from orchestrator.sampler.space import distributions
-from search_spaces.feasible import FeasibleSet
-from search_spaces.networks import Domain, Value
-from search_spaces.space import Architecture, FamilySpace
+from orchestrator.sampler.source import CandidateSource, cost_columns
+from orchestrator.sampler.space import FAMILY, question_distributions, suggest
+from search_spaces.space import Architecture
 
 TRIES = 20
-DRAWS = 200
+DRAWS, ROUNDS = 256, 24
+LESSONS = 1  # proposals over budget that are told, for each training; more would only slow the sampler
 
 
 class ShadowProposer:
-    """Any sampler of Optuna behind the budget and the memory of what was trained."""
+    """Any sampler of Optuna behind the budget and the memory of what was trained.
+
+    guarded: False lets duplicates and proposals over the budget pass, as a plain study would train them.
+    """
 
     def __init__(
-        self, sampler: BaseSampler, feasible: FeasibleSet, costs: Sequence[str], reference: Sequence[float], seed: int
+        self, sampler: BaseSampler, source: CandidateSource, costs: Sequence[str], seed: int, guarded: bool = True
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * len(costs)]
         self._study = optuna.create_study(directions=directions, sampler=sampler)
-        self._feasible = feasible
-        self._costs = tuple(costs)
-        self._reference = reference
-        self._distributions = distributions(feasible.space)
+        self._source = source
+        self._columns = cost_columns(source, costs)
+        self._distributions = question_distributions(source.questions)
         self._rng = np.random.default_rng(seed)
-        self._open: dict[Architecture, int] = {}  # proposed and not yet ended -> number in the shadow study
+        self._guarded = guarded
+        self._open: dict[Architecture, list[Trial]] = {}  # proposed, and not yet ended
         self._seen: set[Architecture] = set()
         self._told: set[Architecture] = set()
+        self._accuracies: list[float] = []
+        self._lessons = 0
 
     def propose(
         self, count: int, observed: Sequence[Observation], pending: Sequence[Architecture]
@@ -50,6 +55,7 @@ class ShadowProposer:
         for observation in observed:
             self._learn(observation)
         self._seen.update(pending)
+        self._drop_all_but(pending)
         found: list[Architecture] = []
         while len(found) < count:
             architecture = self._ask() or self._draw()
@@ -59,64 +65,89 @@ class ShadowProposer:
             found.append(architecture)
         return found
 
+    # What ended
+
     def _learn(self, observation: Observation) -> None:
         architecture, accuracy = observation.architecture, observation.accuracy
-        self._seen.add(architecture)
-        if accuracy is None or architecture in self._told:
+        if not observation.earlier:
+            self._seen.add(architecture)
+        running = self._open.get(architecture, [])
+        if accuracy is None or (architecture in self._told and not running):
             return
+        if self._weigh(architecture) is None:
+            return  # from another space
         self._told.add(architecture)
-        values = [accuracy, *self._exact(architecture)]
-        number = self._open.pop(architecture, None)
-        if number is not None:
-            self._study.tell(number, values)
-            return
-        parameters = {"family": architecture.family, **architecture.parameters}
-        known = {name: self._distributions[name] for name in parameters}
-        self._study.add_trial(create_trial(values=values, params=parameters, distributions=known))
+        self._accuracies.append(accuracy)
+        if running:
+            self._tell(running.pop(0), architecture, accuracy)
+        else:
+            self._add(architecture, accuracy)
 
-    def _exact(self, architecture: Architecture) -> list[float]:
-        row = self._feasible.costs([architecture])[0]
-        names = ("params", "macs", "activation_bytes", "depth")
-        return [float(row[names.index(name)]) for name in self._costs]
+    def _tell(self, trial: Trial, architecture: Architecture, accuracy: float) -> None:
+        weighed = self._weigh(architecture)
+        assert weighed is not None
+        costs, excess = weighed
+        for name, value in excess.items():
+            trial.set_constraint(name, value)
+        self._study.tell(trial, [accuracy, *costs])
+
+    def _add(self, architecture: Architecture, accuracy: float) -> None:
+        """A training that this proposer did not ask for."""
+        weighed = self._weigh(architecture)
+        assert weighed is not None
+        costs, excess = weighed
+        parameters = {FAMILY: architecture.family, **architecture.parameters}
+        known = {name: self._distributions[name] for name in parameters}
+        self._study.add_trial(
+            create_trial(values=[accuracy, *costs], params=parameters, distributions=known, constraints=excess)
+        )
+
+    def _weigh(self, architecture: Architecture) -> tuple[list[float], dict[str, float]] | None:
+        """The costs that are objectives, and by how much each limit is exceeded; None where it makes no network."""
+        try:
+            code = self._source.encode([architecture])
+        except ValueError:
+            return None
+        return self._source.costs(code)[0, self._columns].tolist(), self._source.excess(code)
+
+    def _drop_all_but(self, pending: Sequence[Architecture]) -> None:
+        """What neither ended well nor still trains was stopped or failed."""
+        running = set(pending)
+        for architecture in [one for one in self._open if one not in running]:
+            for trial in self._open.pop(architecture):
+                self._study.tell(trial, state=TrialState.FAIL)
+
+    # What to train
 
     def _ask(self) -> Architecture | None:
         """The sampler's next proposal that may be trained; None where it finds none in a bounded number of tries."""
         for _ in range(TRIES):
             trial = self._study.ask()
-            architecture = self._suggest(trial)
-            if architecture not in self._seen and self._feasible.contains(architecture):
-                self._open[architecture] = trial.number
+            proposed = suggest(trial, self._source.questions, self._distributions)
+            architecture = self._source.nearest(proposed)
+            if architecture is not None and self._may_pass(architecture):
+                self._open.setdefault(architecture, []).append(trial)
                 return architecture
-            self._study.tell(trial, state=TrialState.FAIL)
+            self._refuse(trial, architecture)
         return None
 
+    def _may_pass(self, architecture: Architecture) -> bool:
+        return not self._guarded or (architecture not in self._seen and self._source.contains(architecture))
+
+    def _refuse(self, trial: Trial, architecture: Architecture | None) -> None:
+        over = architecture is not None and not self._source.contains(architecture)
+        if architecture is not None and over and self._lessons < LESSONS * len(self._accuracies):
+            self._lessons += 1
+            self._tell(trial, architecture, float(np.median(self._accuracies)))
+        else:
+            self._study.tell(trial, state=TrialState.FAIL)
+
     def _draw(self) -> Architecture | None:
-        drawn = self._feasible.sample(self._rng, DRAWS)
-        return next((architecture for architecture in drawn if architecture not in self._seen), None)
-
-    def _suggest(self, trial: Trial) -> Architecture:
-        family = trial.suggest_categorical("family", [one.family for one in self._feasible.space.families])
-        space = self._feasible.space.family(str(family))
-        values = [*suggested(trial, space, space.shared, "")]
-        for number, stage in enumerate(space.stages, 1):
-            values += suggested(trial, space, stage, f"_{number}")
-        return Architecture(family=space.family, values=tuple(values))
-
-
-def suggested(trial: Trial, space: FamilySpace, domains: Sequence[Domain], suffix: str) -> list[tuple[str, Value]]:
-    """The active, not fixed parameters of one segment, each asked of the trial."""
-    given: dict[str, Value] = {}
-    free: list[tuple[str, Value]] = []
-    for domain in domains:
-        if domain.when is not None and given.get(domain.when[0]) not in domain.when[1]:
-            continue
-        value: Value = domain.values[0]
-        if len(domain.values) > 1:
-            name = f"{space.family}.{domain.name}{suffix}"
-            value = trial._suggest(name, CategoricalDistribution(domain.values))
-            free.append((domain.name + suffix, value))
-        given[domain.name] = value
-    return free
+        for _ in range(ROUNDS):
+            for architecture in self._source.decode(self._source.sample(self._rng, DRAWS)):
+                if architecture not in self._seen:
+                    return architecture
+        return None
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -124,7 +155,7 @@ def _tpe(seed: int) -> BaseSampler:
 
 
 def _tpe_multivariate(seed: int) -> BaseSampler:
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
 
 def _nsga2(seed: int) -> BaseSampler:

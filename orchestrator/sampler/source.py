@@ -7,11 +7,13 @@ for larger spaces.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from orchestrator.sampler.encoding import Encoding, Floats, Parameter, merge_parameters
+from orchestrator.sampler.questions import Questions, space_questions
 from search_spaces.block_costs import COLUMNS, Integers
 from search_spaces.candidates import ABSENT, FamilyTable
 from search_spaces.feasible import FeasibleSet
@@ -24,11 +26,8 @@ class CandidateSource(Protocol):
     cost_names: tuple[str, ...]
 
     @property
-    def size(self) -> int: ...
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether `size` is a count, not an estimate."""
+    def questions(self) -> Questions:
+        """What a sampler that knows nothing of the budget has to answer."""
 
     @property
     def summaries(self) -> Sequence[bool]:
@@ -46,7 +45,13 @@ class CandidateSource(Protocol):
     def features(self, codes: Integers) -> Floats:
         """What a model compares (n, columns), costs left out."""
 
+    def excess(self, code: Integers) -> dict[str, float]:
+        """By which share one code (1, columns) exceeds each limit of the budget; 0 or less keeps it."""
+
     def contains(self, architecture: Architecture) -> bool: ...
+
+    def nearest(self, architecture: Architecture) -> Architecture | None:
+        """The architecture itself where it can be trained, else the most alike that can; None where nothing is alike."""
 
     def encode(self, architectures: Sequence[Architecture]) -> Integers:
         """Codes of members, or of architectures that only break the budget. ValueError where one is no point."""
@@ -78,13 +83,9 @@ class FeasibleSource:
         self._chain_family = np.array([chain.family for chain in tables.chains])
         self._stage_rows = [self._stage(stage) for stage in range(tables.stages)]
 
-    @property
-    def size(self) -> int:
-        return self.feasible.size
-
-    @property
-    def is_exact(self) -> bool:
-        return self.feasible.is_exact
+    @cached_property
+    def questions(self) -> Questions:
+        return space_questions(self.feasible.space)
 
     @property
     def summaries(self) -> Sequence[bool]:
@@ -106,8 +107,25 @@ class FeasibleSource:
             rows = rows + table[np.where(choice == ABSENT, 0, starts[family] + choice)]
         return rows
 
+    def excess(self, code: Integers) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, cost in zip(COLUMNS, self.feasible.tables.costs(code)[0].tolist(), strict=True):
+            least, most = self.feasible.budget.limits(name)
+            if most is not None:
+                found[f"max_{name}"] = cost / most - 1
+            if least is not None:
+                found[f"min_{name}"] = 1 - cost / least
+        return found
+
     def contains(self, architecture: Architecture) -> bool:
         return self.feasible.contains(architecture)
+
+    def nearest(self, architecture: Architecture) -> Architecture | None:
+        try:
+            self.encode([architecture])
+        except ValueError:
+            return None
+        return architecture
 
     def encode(self, architectures: Sequence[Architecture]) -> Integers:
         return self.feasible.tables.encode(architectures)
@@ -143,3 +161,11 @@ def _segment_parameters(choices: tuple[Choice, ...]) -> list[Parameter]:
         )
         for name in names
     ]
+
+
+def cost_columns(source: CandidateSource, costs: Sequence[str]) -> list[int]:
+    """Where the source's costs hold these. ValueError lists what is known exactly."""
+    unknown = [name for name in costs if name not in source.cost_names]
+    if unknown:
+        raise ValueError(f"costs known exactly are {', '.join(source.cost_names)}; given {', '.join(unknown)}")
+    return [source.cost_names.index(name) for name in costs]

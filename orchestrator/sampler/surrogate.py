@@ -53,31 +53,38 @@ def prior(is_summary: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     return mean, deviation
 
 
-def fit(
-    x: Floats,
-    y: Floats,
-    extra: Floats,
-    is_summary: npt.NDArray[np.bool_],
-    start: Hyperparameters | None = None,
-) -> Hyperparameters:
-    """The most probable hyperparameters for rows x (n, columns) and standardised values y (n,).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Rows x (n, columns) with standardised values y (n,).
 
-    `extra` (n,): how many times the noise variance each value carries. `start`: from where to climb; None: the prior.
+    shares (n,): of the noise variance that each value carries (1 / seeds); variances (n,): what else is uncertain in it.
     """
+
+    x: Floats
+    y: Floats
+    shares: Floats
+    variances: Floats
+
+    def noise(self, given: Hyperparameters) -> Floats:
+        return np.asarray(given.noise * self.shares + self.variances + JITTER)
+
+
+def fit(data: Data, is_summary: npt.NDArray[np.bool_], start: Hyperparameters | None = None) -> Hyperparameters:
+    """The most probable hyperparameters, climbing from `start` (None: from the prior's mean)."""
     mean, deviation = prior(is_summary)
     begin = mean if start is None else start.logs
     found = minimize(
-        _loss, begin, args=(x, y, extra, mean, deviation), jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS}
+        _loss, begin, args=(data, mean, deviation), jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS}
     )
     return Hyperparameters(np.asarray(found.x))
 
 
-def _loss(logs: Floats, x: Floats, y: Floats, extra: Floats, mean: Floats, deviation: Floats) -> tuple[float, Floats]:
+def _loss(logs: Floats, data: Data, mean: Floats, deviation: Floats) -> tuple[float, Floats]:
     """Minus the log posterior up to a constant, and its gradient."""
-    given = Hyperparameters(logs)
+    given, x, y = Hyperparameters(logs), data.x, data.y
     correlation, slope = _matern(_distances(x, x, given.weights))
     covariance = given.variance * correlation
-    covariance[np.diag_indices(len(y))] += given.noise * extra + JITTER
+    covariance[np.diag_indices(len(y))] += data.noise(given)
     try:
         factor = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
@@ -87,7 +94,7 @@ def _loss(logs: Floats, x: Floats, y: Floats, extra: Floats, mean: Floats, devia
     pull = 0.5 * (inverse - np.outer(solved, solved))
     moved = pull * slope * given.variance
     weights = 2 * ((x**2).T @ moved.sum(axis=1) - ((moved @ x) * x).sum(axis=0)) * given.weights
-    scales = [(pull * correlation).sum() * given.variance, (np.diag(pull) * extra).sum() * given.noise]
+    scales = [(pull * correlation).sum() * given.variance, (np.diag(pull) * data.shares).sum() * given.noise]
     off = (logs - mean) / deviation
     loss = 0.5 * float(y @ solved) + float(np.log(np.diag(factor)).sum()) + 0.5 * float(off @ off)
     return loss, np.concatenate([weights, scales]) + off / deviation
@@ -109,17 +116,15 @@ def _matern(squared: Floats) -> tuple[Floats, Floats]:
 
 
 class GaussianProcess:
-    """The process given observations; values are standardised inside."""
+    """The process given observations. `shift` and `scale` turn standardised values back into those that were given."""
 
-    def __init__(self, x: Floats, y: Floats, extra: Floats, given: Hyperparameters) -> None:
-        self.given = given
-        self.shift = float(y.mean())
-        self.scale = float(y.std()) or 1.0
-        self._x = x
-        covariance = given.variance * _matern(_distances(x, x, given.weights))[0]
-        covariance[np.diag_indices(len(y))] += given.noise * extra + JITTER
+    def __init__(self, data: Data, given: Hyperparameters, shift: float, scale: float) -> None:
+        self.given, self.shift, self.scale = given, shift, scale
+        self._x = data.x
+        covariance = given.variance * _matern(_distances(data.x, data.x, given.weights))[0]
+        covariance[np.diag_indices(len(data.y))] += data.noise(given)
         self._factor = np.linalg.cholesky(covariance)
-        self._solved = np.asarray(cho_solve((self._factor, True), (y - self.shift) / self.scale))
+        self._solved = np.asarray(cho_solve((self._factor, True), data.y))
 
     def mean(self, z: Floats) -> Floats:
         """Posterior means (n,) of the noise-free values."""

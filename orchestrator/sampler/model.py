@@ -1,0 +1,64 @@
+"""The model of accuracy: rows of encoded architectures, and a Gaussian process over the log of the error.
+
+The log makes errors of small and of good networks comparable, and leaves a closed expectation of what is gained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.sampler.encoding import Floats, Scaling
+from orchestrator.sampler.history import Row, targets
+from orchestrator.sampler.source import CandidateSource
+from orchestrator.sampler.surrogate import Data, GaussianProcess, Hyperparameters, fit
+from search_spaces.block_costs import Integers
+
+SAMPLE = 512  # draws from which the scales of the columns are learnt
+PATIENCE = 10  # hyperparameters are fitted again once there is one part in so many more to know
+
+
+class AccuracyModel:
+    """Fitted anew by `learn`; `rows` encodes candidates."""
+
+    def __init__(self, source: CandidateSource) -> None:
+        self._source = source
+        sample = source.sample(np.random.default_rng(0), SAMPLE)
+        self._scaling = Scaling(self._raw(sample), [*source.summaries, *[True] * len(source.cost_names)])
+        self._is_summary = np.append(self._scaling.is_summary, False)
+        self._hyperparameters: Hyperparameters | None = None
+        self._fitted_at = 0
+
+    def rows(self, codes: Integers, earlier: npt.ArrayLike = False) -> Floats:
+        """Features and log costs, scaled (n, columns). The last column tells other studies' trainings apart."""
+        scaled = self._scaling.apply(self._raw(codes))
+        return np.column_stack([scaled, np.broadcast_to(earlier, len(codes))])
+
+    def learn(self, known: Sequence[Row], told: int) -> GaussianProcess:
+        """The process given trainings; `told` counts what was ever learnt, so that it knows when to fit again."""
+        ends, variances = targets(known)
+        earlier = np.array([row.observation.earlier for row in known])
+        y = _aligned(ends, earlier)
+        scale = float(y.std()) or 1.0
+        data = Data(
+            x=self.rows(np.stack([row.code for row in known]), earlier),
+            y=(y - y.mean()) / scale,
+            shares=np.array([1.0 / row.observation.seeds for row in known]),
+            variances=variances / scale**2,
+        )
+        if self._hyperparameters is None or told - self._fitted_at >= max(1, len(known) // PATIENCE):
+            self._hyperparameters = fit(data, self._is_summary, self._hyperparameters)
+            self._fitted_at = told
+        return GaussianProcess(data, self._hyperparameters, float(y.mean()), scale)
+
+    def _raw(self, codes: Integers) -> Floats:
+        return np.column_stack([self._source.features(codes), np.log(np.maximum(self._source.costs(codes), 1.0))])
+
+
+def _aligned(y: Floats, earlier: npt.NDArray[np.bool_]) -> Floats:
+    """Values of earlier studies shifted to this study's mean."""
+    if not earlier.any() or earlier.all():
+        return y
+    return np.where(earlier, y - y[earlier].mean() + y[~earlier].mean(), y)

@@ -1,0 +1,1 @@
+"""A search replayed against recorded or made-up results, under a virtual clock."""
