@@ -29,7 +29,8 @@ class Row:
     @property
     def is_final(self) -> bool:
         """Whether it counts for this study's front."""
-        return self.observation.accuracy is not None and not self.observation.earlier
+        seen = self.observation
+        return seen.accuracy is not None and not seen.earlier and not seen.reference
 
     @property
     def error(self) -> float:

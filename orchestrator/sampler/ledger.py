@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from orchestrator.sampler.proposer import Observation
 from orchestrator.trials import Trial
@@ -10,15 +10,20 @@ from search_spaces.space import Architecture
 
 
 class Ledger:
-    """Follows trials. A trial that is queued, training or lost is pending; one that paused or stopped has only a curve."""
+    """Follows trials. A trial that is queued, training or lost is pending; one that paused or stopped has only a curve.
 
-    def __init__(self, warm: Iterable[Observation] = ()) -> None:
+    warm: what earlier studies have shown. references: the reference networks that are points of the space, by name.
+    """
+
+    def __init__(self, warm: Iterable[Observation] = (), references: Mapping[str, Architecture] | None = None) -> None:
         self._news: dict[Architecture, Observation] = {one.architecture: one for one in warm}
+        self._references = dict(references or {})
         self._pending: dict[int, Architecture] = {}
 
     def changed(self, trial: Trial) -> None:
-        """Takes note of where a trial stands now. References without an architecture of the space teach nothing."""
-        architecture = trial.candidate.architecture
+        """Takes note of where a trial stands now. References that are no points of the space teach nothing."""
+        reference = trial.candidate.source == "reference"
+        architecture = self._references.get(trial.candidate.name) if reference else trial.candidate.architecture
         if architecture is None:
             return
         if trial.phase in ("queued", "training", "lost"):
@@ -27,7 +32,9 @@ class Ledger:
         self._pending.pop(trial.number, None)
         curve = tuple(report.accuracy for report in trial.curve)
         if trial.accuracy is not None or (curve and trial.phase != "failed"):
-            self._news[architecture] = Observation(architecture=architecture, accuracy=trial.accuracy, curve=curve)
+            self._news[architecture] = Observation(
+                architecture=architecture, accuracy=trial.accuracy, curve=curve, reference=reference
+            )
 
     def take(self) -> tuple[tuple[Observation, ...], tuple[Architecture, ...]]:
         """(observed, pending) for `Proposer.propose`; what is handed out is not handed out again."""

@@ -16,7 +16,8 @@ class Observation:
 
     accuracy: after the last epoch, the mean over `seeds` trainings; None where it was stopped or paused before.
     curve: the accuracy after each epoch so far; a training without a final accuracy counts through it, and it never
-    enters the front. earlier: from another study, whose accuracies need only be alike, not equal.
+    enters the front. earlier: from another study, whose accuracies need only be alike, not equal. reference: trained
+    here to be compared with; it teaches, but is not on the front of what was found.
     """
 
     architecture: Architecture
@@ -24,6 +25,7 @@ class Observation:
     curve: tuple[float, ...] = ()
     seeds: int = 1
     earlier: bool = False
+    reference: bool = False
 
     def __post_init__(self) -> None:
         known = self.curve if self.accuracy is None else (*self.curve, self.accuracy)
