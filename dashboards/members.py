@@ -49,7 +49,7 @@ def member(row: TrialRow, facts: StudyFacts, on_front: bool = False) -> Member:
     plan = plan_from_json(row.plan) if row.plan else None
     return Member(
         number=row.number,
-        name=plain(shown_name(row), 80),
+        name=plain(shown_name(row), 160),
         family=plain(row.family, 40),
         on_front=on_front,
         accuracy=percent(row.accuracy),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dashboards.front import OBJECTIVES, front_rows, references
 from dashboards.table import StudyFacts, TrialRow
-from dashboards.words import MISSING, architecture, compact, plain, shown_name
+from dashboards.words import MISSING, compact, plain, shown_name
 
 Cells = list[str]
 _LATEX = {
@@ -20,7 +20,7 @@ _LATEX = {
 def front_table(rows: Sequence[TrialRow], facts: StudyFacts) -> tuple[Cells, list[Cells]]:
     """Heading and lines, plain text: the front by cost, then the references, marked with a star for a number."""
     costs = [name for name in ("macs", "params", "latency_ms") if _is_known(rows, name)]
-    heading = ["#", "network", "family", "accuracy (%)", *(OBJECTIVES[name].title for name in costs), "architecture"]
+    heading = ["#", "accuracy (%)", *(OBJECTIVES[name].title for name in costs), "family", "network"]
     known = [row for row, is_reference in zip(rows, references(rows), strict=True) if is_reference]
     return heading, [_line(row, costs) for row in (*front_rows(rows, facts.objectives), *known)]
 
@@ -49,16 +49,15 @@ def _is_known(rows: Sequence[TrialRow], name: str) -> bool:
 
 
 def _is_numeric(heading: str) -> bool:
-    return heading not in ("network", "family", "architecture")
+    return heading not in ("network", "family")
 
 
 def _line(row: TrialRow, costs: list[str]) -> Cells:
     spread = f" ± {100 * row.accuracy_std:.2f}" if row.accuracy_std is not None else ""
     accuracy = f"{100 * row.accuracy:.2f}{spread}" if row.accuracy is not None else MISSING
     number = "*" if row.source == "reference" else str(row.number)
-    shown = "reference network" if row.source == "reference" else plain(architecture(row), 200)
     prices = [compact(getattr(row, name)) for name in costs]
-    return [number, plain(shown_name(row), 60), plain(row.family, 40), accuracy, *prices, shown]
+    return [number, accuracy, *prices, plain(row.family, 40), plain(shown_name(row), 200)]
 
 
 def _for_markdown(text: str) -> str:

@@ -82,14 +82,14 @@ def trial_columns(rows: Sequence[TrialRow], on_front: Mask) -> dict[str, list[An
     """What the table of all trials shows, column by column."""
     return {
         "number": [row.number for row in rows],
-        "name": [plain(shown_name(row), 60) for row in rows],
-        "family": [plain(row.family, 40) for row in rows],
-        "state": [row.state for row in rows],
-        "mark": [_mark(row, bool(member)) for row, member in zip(rows, on_front, strict=True)],
         "accuracy": [None if row.accuracy is None else round(row.accuracy, 5) for row in rows],
         "macs": [row.macs for row in rows],
         "params": [row.params for row in rows],
         "seconds": [None if row.seconds is None else round(row.seconds, 1) for row in rows],
+        "state": [row.state for row in rows],
+        "mark": [_mark(row, bool(member)) for row, member in zip(rows, on_front, strict=True)],
+        "family": [plain(row.family, 40) for row in rows],
+        "name": [plain(shown_name(row), 120) for row in rows],
     }
 
 

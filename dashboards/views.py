@@ -119,6 +119,8 @@ def _failures(rows: Sequence[TrialRow], facts: StudyFacts) -> View:
     return View(
         key="failures",
         title="Failures",
-        told="Failed trials by kind and family. The list below has their text.",
+        told="Failed trials by kind and family. The list below has their text."
+        if any(row.state == "failed" for row in rows)
+        else "Failed trials by kind and family.",
         choices=(("kinds", partial(failures_figure, rows, facts)),),
     )

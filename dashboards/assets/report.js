@@ -64,8 +64,9 @@
   }));
 
   // ---- the table of all trials: search, sort, pages, download
-  const titles = { number: "#", name: "network", family: "family", state: "state", mark: "mark", accuracy: "accuracy", macs: "MACs", params: "parameters", seconds: "seconds" };
+  const titles = { number: "#", accuracy: "accuracy", macs: "MACs", params: "parameters", seconds: "seconds", state: "state", mark: "mark", family: "family", name: "network" };
   const columns = Object.keys(titles);
+  const numeric = new Set(["number", "accuracy", "macs", "params", "seconds"]);
   const trials = data.trials;
   const perPage = 25;
   const texts = trials.number.map((number, i) => `#${number} ${trials.name[i]} ${trials.family[i]} ${trials.state[i]} ${trials.mark[i]}`.toLowerCase());
@@ -104,6 +105,8 @@
       line.append(...columns.map((column) => {
         const cell = document.createElement("td");
         cell.textContent = shown(column, trials[column][i]);
+        if (numeric.has(column)) cell.className = "number";
+        if (column === "name") cell.className = "long";
         return cell;
       }));
       return line;
@@ -121,6 +124,7 @@
     const head = document.createElement("th");
     const button = document.createElement("button");
     head.scope = "col";
+    if (numeric.has(column)) head.className = "number";
     head.dataset.column = column;
     button.type = "button";
     button.textContent = titles[column];

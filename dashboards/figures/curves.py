@@ -17,12 +17,13 @@ from dashboards.words import safe, shown_name
 MOST_MEMBERS = 12
 MOST_FAINT = 150  # of each kind
 _KINDS = (
-    ("complete", "complete", GREY, 0.35),
+    ("complete", "not on the front", GREY, 0.45),
     ("pruned", "stopped at a rung", SKY, 0.5),
     ("failed", "failed", VERMILLION, 0.7),
     ("training", "training", ORANGE, 0.9),
     ("paused", "paused at a rung", ORANGE, 0.9),
 )
+REFERENCE = "reference"
 _DASHES = ("solid", "dash", "dot")
 
 
@@ -37,7 +38,9 @@ def curves_figure(rows: Sequence[TrialRow], facts: StudyFacts) -> go.Figure:
     if not drawn and not any(row.epochs for row in members):
         return note(figure, "No training has finished an epoch yet.")
     for state, name, colour, opacity in _KINDS:
-        _add_faint(figure, [row for row in drawn if row.state == state], name, colour, opacity)
+        searched = [row for row in drawn if row.state == state and row.source == "search"]
+        _add_faint(figure, searched, name, colour, opacity)
+    _add_faint(figure, [row for row in drawn if row.source == "reference"], REFERENCE, GREY, 1.0)
     for index, row in enumerate(member for member in members if member.epochs):
         _add_member(figure, row, index)
     _add_rungs(figure, facts)
@@ -60,14 +63,18 @@ def _add_faint(figure: go.Figure, rows: list[TrialRow], name: str, colour: str, 
                 np.int32
             ),
             mode="lines",
-            line={"color": colour, "width": 1},
+            line={
+                "color": colour,
+                "width": 1.5 if name == REFERENCE else 1,
+                "dash": "dash" if name == REFERENCE else "solid",
+            },
             opacity=opacity,
             name=f"{name}{part}",
             legendgroup=name,
             hovertemplate="#%{customdata}, epoch %{x}: %{y:.2%}<extra></extra>",
         )
     )
-    if name != "complete":
+    if name not in (_KINDS[0][1], REFERENCE):
         _add_ends(figure, shown, name, colour)
 
 

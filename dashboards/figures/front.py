@@ -37,9 +37,10 @@ def front_figure(
     if set(facts.objectives) != {x, y}:
         _add_ringed(figure, _pick(rows, front(rows, facts.objectives) & known & ~members), (x, y))
     _add_members(figure, _pick(rows, members), (x, y), rows)
-    _add_references(figure, _pick(rows, references(rows) & known), (x, y))
+    x_range = _x_range(column(rows, x)[known], x, facts)
+    _add_references(figure, _pick(rows, references(rows) & known), (x, y), x_range)
     _add_limit(figure, facts, x)
-    return figure.update_xaxes(range=_x_range(column(rows, x)[known], x, facts))
+    return figure.update_xaxes(range=x_range)
 
 
 def _x_range(values: Floats, x: str, facts: StudyFacts) -> list[float]:
@@ -178,9 +179,12 @@ def _add_ringed(figure: go.Figure, rows: list[TrialRow], axes: tuple[str, str]) 
         )
 
 
-def _add_references(figure: go.Figure, rows: list[TrialRow], axes: tuple[str, str]) -> None:
+def _add_references(figure: go.Figure, rows: list[TrialRow], axes: tuple[str, str], x_range: list[float]) -> None:
+    """Stars with their names, which stand on the side where there is room."""
     if not rows:
         return
+    costs = column(rows, axes[0])
+    is_right = (np.log10(np.maximum(costs, 1e-9)) if objective(axes[0]).log else costs) > sum(x_range) / 2
     figure.add_trace(
         go.Scatter(
             **_points(rows, axes),
@@ -189,7 +193,8 @@ def _add_references(figure: go.Figure, rows: list[TrialRow], axes: tuple[str, st
             mode="markers+text",
             name="reference, same recipe",
             text=[safe(shown_name(row), 28) for row in rows],
-            textposition="middle right",
+            textposition=["middle left" if right else "middle right" for right in is_right],
+            cliponaxis=False,
             marker={"color": ORANGE, "symbol": "star", "size": 15, "line": {"width": 1, "color": "#7a5200"}},
         )
     )

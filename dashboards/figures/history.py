@@ -23,7 +23,7 @@ def hypervolume_figure(
     rows: Sequence[TrialRow], facts: StudyFacts, against: Literal["trainings", "time"] = "trainings"
 ) -> go.Figure:
     """The share of the box between 0 and the reference point that the found networks dominate."""
-    figure = new_figure(380).update_yaxes(title="dominated hypervolume (share)", tickformat=".1%")
+    figure = new_figure(380).update_yaxes(title="dominated hypervolume (share)", tickformat="~%")
     ended, shares = hypervolume_shares(rows, facts)
     if not ended:
         return note(figure, "No training is complete yet.")

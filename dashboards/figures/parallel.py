@@ -8,13 +8,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboards.figures.style import evenly, new_figure, note, small
-from dashboards.front import Floats, column, found, front, objective
+from dashboards.front import OBJECTIVES, Floats, column, found, front, objective
 from dashboards.importance import importances
 from dashboards.table import StudyFacts, TrialRow
 from dashboards.words import compact, percent, plain, safe
 from search_spaces.networks import Value
 
-SCALE = ["#414487", "#2a788e", "#22a884", "#7ad151", "#bddf26"]  # Viridis without its ends, for both grounds
+SCALE = ["#3a66d6", "#4f90b8", "#8a998c", "#c08f3c", "#e07b00"]  # blue to orange, legible on both grounds
 MOST_LINES = 1500
 MOST_PARAMETERS = 9
 Dimension = dict[str, object]
@@ -109,9 +109,11 @@ def _scale(name: str, values: Floats, log: bool) -> Dimension:
     drawn = np.log10(values) if log else values
     low, high = float(drawn.min()), float(drawn.max())
     ticks = np.linspace(low, high, 6) if high > low else np.array([low])
+    if name == "depth":
+        ticks = np.unique(np.round(ticks))
     written = percent if name == "accuracy" else compact
     return {
-        "label": safe(name, 24),
+        "label": safe(OBJECTIVES[name].title if name in OBJECTIVES else name, 24),
         "values": small(drawn),
         "tickvals": [float(tick) for tick in ticks],
         "ticktext": [written(float(10**tick if log else tick)) for tick in ticks],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ import plotly.graph_objects as go
 from dashboards.front import Floats, objective
 from dashboards.table import TrialRow
 from dashboards.theme import Theme
-from dashboards.words import amount, described, safe, shown_name
+from dashboards.words import amount, described, plain, safe, shown_name
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 MOST_SVG_POINTS = 3000  # beyond it points are drawn by WebGL
@@ -72,9 +73,12 @@ def axis(name: str) -> dict[str, object]:
 
 
 def note(figure: go.Figure, text: str) -> go.Figure:
-    """Says in the empty figure why it is empty."""
-    figure.add_annotation(text=safe(text, 200), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
-    return figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    """Says in the empty figure, made low, why it is empty."""
+    lines = textwrap.wrap(plain(text, 200), 44)  # a narrow screen's width
+    figure.add_annotation(
+        text="<br>".join(safe(line) for line in lines), showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper"
+    )
+    return figure.update_xaxes(visible=False).update_yaxes(visible=False).update_layout(height=110)
 
 
 def small(values: Floats) -> npt.NDArray[np.float32]:

@@ -34,7 +34,7 @@ def timeline_figure(rows: Sequence[TrialRow], facts: StudyFacts) -> go.Figure:
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=[safe(name, 30) for name in names], range=[len(names) - 0.4, -0.6]
     )
-    return figure.update_xaxes(type="date", title="UTC")
+    return figure.update_xaxes(type="date", title="UTC").update_layout(showlegend=True)
 
 
 def stints(row: TrialRow) -> tuple[Stint, ...]:

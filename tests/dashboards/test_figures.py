@@ -133,7 +133,7 @@ def test_rungs_and_stops_stand_in_the_learning_curves() -> None:
 def test_parallel_coordinates_of_a_family_have_its_parameters_and_nothing_of_another() -> None:
     dimensions = parallel_figure(ROWS, FACTS, "igcv3").data[0].dimensions
     labels = [dimension.label for dimension in dimensions]
-    assert {"expansion_1", "accuracy", "macs", "front"} <= set(labels)
+    assert {"expansion_1", "accuracy", "MACs", "front"} <= set(labels)
     assert not {"k_1", "family"} & set(labels)
     widths = next(dimension for dimension in dimensions if dimension.label == "width_1")
     assert list(widths.ticktext) == ["16", "24", "32"]
