@@ -103,9 +103,15 @@ def _points(axes: Axes, rows: Sequence[TrialRow], mask: Mask, x: str, faint: boo
 
 
 def _references(axes: Axes, rows: list[TrialRow], x: str) -> None:
+    """Stars with their names, which stand on the side where there is room."""
+    low, high = axes.get_xlim()
+    middle = (low * high) ** 0.5 if objective(x).log else (low + high) / 2
     for row in rows:
         place = (column([row], x)[0], 100 * column([row], "accuracy")[0])
         axes.plot(
             *place, marker="*", color=ORANGE, markeredgecolor="black", markeredgewidth=0.4, markersize=8, zorder=4
         )
-        axes.annotate(plain(shown_name(row), 24), place, xytext=(4, -3), textcoords="offset points", fontsize=6)
+        side, anchor = (-4, "right") if place[0] > middle else (4, "left")
+        axes.annotate(
+            plain(shown_name(row), 24), place, xytext=(side, -2), textcoords="offset points", fontsize=6, ha=anchor
+        )

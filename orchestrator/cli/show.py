@@ -12,8 +12,11 @@ from rich.console import Console
 
 from dashboards.front import front_rows, hypervolume_shares
 from dashboards.table import StudyFacts, TrialRow
+from dashboards.words import count as counted
 from orchestrator.locate import locate, read_rows
 from orchestrator.progress import front_table
+
+COSTS = ("macs", "params", "latency_ms")
 
 
 @click.command()
@@ -31,9 +34,11 @@ def status(study: str, as_json: bool) -> None:
     click.echo(
         f"trials       {state['trials']}{asked}: " + ", ".join(f"{n} {name}" for name, n in state["states"].items())
     )
-    click.echo(f"front        {state['front']} networks, hypervolume {state['hypervolume']:.4f}")
+    click.echo(f"front        {counted(state['front'], 'network')}, hypervolume {state['hypervolume']:.4f}")
     best = state["best_accuracy"]
     click.echo(f"best         {'none yet' if best is None else f'{best:.2%}'}")
+    if state["references"]:
+        click.echo(f"references   {state['references']}, never counted as found")
     for kind, number in state["failures"].items():
         click.echo(f"failed       {number} by {kind}")
 
@@ -42,15 +47,31 @@ def status(study: str, as_json: bool) -> None:
 @click.argument("study")
 @click.option("--json", "as_json", is_flag=True, help="Print the members as JSON on stdout.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the members as comma-separated values on stdout.")
-def front(study: str, as_json: bool, as_csv: bool) -> None:
+@click.option(
+    "--figure",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw it into this file, .svg or .pdf, fit for a paper, instead.",
+)
+@click.option(
+    "--against", type=click.Choice(COSTS), default="macs", show_default=True, help="The figure's horizontal axis."
+)
+def front(study: str, as_json: bool, as_csv: bool, figure: Path | None, against: str) -> None:
     """The Pareto front of STUDY, the cheapest network first."""
     rows, facts = read_rows(study)
-    if as_json:
+    members = front_rows(rows, facts.objectives)
+    if figure is not None:
+        from dashboards.paper import write_front
+
+        write_front(figure, rows, facts, against)
+        click.echo(figure)
+    elif as_json:
         click.echo(front_json(rows, facts))
     elif as_csv:
-        click.echo(_front_csv(front_rows(rows, facts.objectives)), nl=False)
+        click.echo(_front_csv(members), nl=False)
+    elif members:
+        _print_table(members)
     else:
-        Console(width=None if Console().is_terminal else 160).print(front_table(front_rows(rows, facts.objectives)))
+        click.echo("nothing is trained to the end yet", err=True)
 
 
 @click.command()
@@ -111,6 +132,18 @@ def status_of(rows: list[TrialRow], facts: StudyFacts) -> dict[str, Any]:
 def front_json(rows: list[TrialRow], facts: StudyFacts) -> str:
     """The front as one JSON array."""
     return json.dumps([_member(row) for row in front_rows(rows, facts.objectives)])
+
+
+def _print_table(members: list[TrialRow]) -> None:
+    """As wide as the terminal; elsewhere a line for each network, however long its name."""
+    console = Console()
+    if console.is_terminal:
+        console.print(front_table(members))
+        return
+    wide = Console(width=1000, color_system=None)
+    with wide.capture() as text:
+        wide.print(front_table(members))
+    click.echo("\n".join(line.rstrip() for line in text.get().splitlines()))
 
 
 def _member(row: TrialRow) -> dict[str, Any]:
