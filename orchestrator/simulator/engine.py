@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import psutil
 
 from orchestrator.decisions import (
     Command,
@@ -36,10 +37,22 @@ from search_spaces.pareto import hypervolume_history
 from search_spaces.space import Architecture
 from workers.records import EpochReport, Metrics
 
+MARKS = 100  # in a whole search
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a search stood: trainings completed, decisions and proposals made, memory of this process."""
+
+    trainings: int
+    decisions: int
+    proposals: int
+    memory_mib: float
+
 
 @dataclass(slots=True)
 class Log:
-    """What happened, in order of completion; seconds are virtual but for the last two, which are this machine's."""
+    """What happened, in order of completion; seconds are virtual, those of decisions and proposals this machine's."""
 
     architectures: list[Architecture] = field(default_factory=list)
     seconds: array[float] = field(default_factory=lambda: array("d"))
@@ -47,6 +60,7 @@ class Log:
     launched: int = 0
     decision_seconds: array[float] = field(default_factory=lambda: array("d"))
     proposal_seconds: array[float] = field(default_factory=lambda: array("d"))  # for each architecture proposed
+    marks: list[Mark] = field(default_factory=list)
 
     def volumes(self, world: World, costs: Sequence[str], reference: Sequence[float]) -> Floats:
         """The hypervolume, by the errors that score, after each completed training."""
@@ -55,6 +69,11 @@ class Log:
             (world.error(one), *(float(world.costs(one)[place]) for place in places)) for one in self.architectures
         ]
         return hypervolume_history(np.array(points).reshape(-1, 1 + len(places)), reference)
+
+    def mark(self) -> None:
+        memory = psutil.Process().memory_info().rss / 2**20
+        counts = len(self.architectures), len(self.decision_seconds), len(self.proposal_seconds)
+        self.marks.append(Mark(*counts, memory))
 
 
 class Simulation:
@@ -72,6 +91,7 @@ class Simulation:
         self._world = world
         self._proposer = proposer
         self._decisions = Decisions(limits, promotion, costs)
+        self._mark_every = max(1, (limits.trials or MARKS) // MARKS)
         self._ledger = Ledger()
         self._log = Log()
         self._spent = 0.0
@@ -175,3 +195,5 @@ class Simulation:
             self._log.architectures.append(trial.candidate.architecture)
             self._log.seconds.append(self._now)
             self._log.spent.append(self._spent)
+            if len(self._log.architectures) % self._mark_every == 0:
+                self._log.mark()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,15 @@ from orchestrator.simulator.engine import Log, Simulation
 from orchestrator.simulator.tables import Table
 from orchestrator.simulator.world import RecordedWorld, World
 
-REACHED = (0.9, 0.95, 0.99)  # shares whose time is reported
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """This machine's seconds for one decision (median) and one proposal (mean) up to so many trainings, and its memory."""
+
+    trainings: int
+    decision_seconds: float
+    proposal_seconds: float
+    memory_mib: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +64,16 @@ class Reached:
     launched: tuple[int, ...]
     distinct: tuple[int, ...]
     over_budget: tuple[int, ...]
-    proposal_seconds: float  # median of this machine
-    decision_seconds: float
+    pace: tuple[Pace, ...]  # of the first seed's search, in about a hundred parts
 
     def at(self, trainings: int) -> tuple[float, float]:
-        """Mean share and its standard error after so many trainings."""
+        """Mean share and its standard error after so many trainings; a search that ended before keeps its share."""
         column = self.shares[:, min(trainings, self.shares.shape[1]) - 1]
         return float(column.mean()), _standard_error(column)
+
+    def by_time(self, moments: Floats) -> Floats:
+        """The share (seeds, moments) that each search had reached at moments of the virtual clock."""
+        return np.stack([_at_moments(*one, moments) for one in zip(self.seconds, self.shares, strict=True)])
 
     def spent_until(self, share: float) -> list[float | None]:
         """For each seed, the training seconds until a share was reached; None where it never was."""
@@ -130,8 +141,6 @@ def _reference(world: World, settings: Settings) -> tuple[float, ...]:
 
 def _reached(name: str, guarded: bool, logs: Sequence[Log], shares: Sequence[Floats], world: World) -> Reached:
     length = max(len(share) for share in shares)
-    proposal = np.concatenate([np.asarray(log.proposal_seconds) for log in logs])
-    decision = np.concatenate([np.asarray(log.decision_seconds) for log in logs])
     return Reached(
         sampler=name,
         guarded=guarded,
@@ -142,9 +151,28 @@ def _reached(name: str, guarded: bool, logs: Sequence[Log], shares: Sequence[Flo
         launched=tuple(log.launched for log in logs),
         distinct=tuple(len(set(log.architectures)) for log in logs),
         over_budget=tuple(sum(not world.source.contains(one) for one in log.architectures) for log in logs),
-        proposal_seconds=float(np.median(proposal)),
-        decision_seconds=float(np.median(decision)),
+        pace=tuple(_pace(logs[0])),
     )
+
+
+def _pace(log: Log) -> Iterator[Pace]:
+    """One part for each mark, from the mark before on."""
+    decisions, proposals = np.asarray(log.decision_seconds), np.asarray(log.proposal_seconds)
+    last = (0, 0)
+    for mark in log.marks:
+        made, asked = decisions[last[0] : mark.decisions], proposals[last[1] : mark.proposals]
+        last = mark.decisions, mark.proposals
+        yield Pace(
+            trainings=mark.trainings,
+            decision_seconds=float(np.median(made)) if len(made) else 0.0,
+            proposal_seconds=float(asked.mean()) if len(asked) else 0.0,
+            memory_mib=mark.memory_mib,
+        )
+
+
+def _at_moments(seconds: Floats, shares: Floats, moments: Floats) -> Floats:
+    """Shares come in order of time; before the first training the share is 0."""
+    return np.append(0.0, shares)[np.searchsorted(seconds, moments, side="right")]
 
 
 def _padded(series: Sequence[Floats], length: int) -> Floats:
