@@ -14,8 +14,9 @@ import numpy as np
 
 from search_spaces.block_costs import ACTIVATION_BYTES, COLUMNS, DEPTH, INVALID, Chain, CostName, Integers
 from search_spaces.budget import Budget
+from search_spaces.draws import QUICK_ROWS
 from search_spaces.halves import Thin
-from search_spaces.meeting import listed, split
+from search_spaces.meeting import listed, split, summed
 from search_spaces.trellis import Trellis, bounds_to_end, folded, make_trellis, mirrored, narrowed
 
 Path = tuple[int, Integers]  # the number of a chain and the choices of its steps
@@ -54,7 +55,9 @@ def _extreme_path(trellis: Trellis, column: int, dearest: bool) -> Integers | No
         trellis = folded(trellis)
     others = [other for other in range(len(trellis.columns)) if other != column]
     trellis = narrowed(trellis, [*others, column])
-    boundary, _ = split(trellis)
+    boundary, rows = split(trellis)
+    if len(trellis.columns) == 1 and rows > QUICK_ROWS:
+        return summed(trellis, boundary).least()
     return listed(trellis, boundary, _undominated(_better_sides(trellis))).least()
 
 

@@ -22,7 +22,7 @@ __all__ = ["Budget", "FeasibleSet"]
 
 INTERVAL = 0.01  # relative half width of an estimated size, at 95 %
 DRAWS = 1 << 14  # at once
-HOPELESS = 1 << 22  # draws without one that keeps the budget
+HOPELESS = 1 << 20  # draws without one that keeps the budget
 
 
 @lru_cache(maxsize=4)
@@ -61,8 +61,9 @@ class FeasibleSet:
 
     @property
     def acceptance(self) -> float:
-        """The share of draws so far that were within the budget; 1 where the set is exact."""
-        return self._kept / self._tried if self._tried else 1.0
+        """The share of draws that the budget keeps; 1 where the set is exact, as sure as its size where it is not."""
+        drawn_from = sum(part.size for part in self._parts)
+        return self.size / drawn_from if drawn_from else 1.0
 
     def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
         """Members drawn uniformly and independently. ValueError where the set is empty."""
@@ -73,7 +74,10 @@ class FeasibleSet:
         found = [np.empty((0, 1 + self.tables.stages), dtype=np.int64)]
         while sum(map(len, found)) < count:
             missing = count - sum(map(len, found))
-            found.append(self._accepted(rng, self._parts, max(64, math.ceil(1.1 * missing / self.acceptance))))
+            rate = (1 + self._kept) / (1 + self._tried)
+            found.append(
+                self._accepted(rng, self._parts, missing if self.is_exact else math.ceil(1.1 * missing / rate))
+            )
         return np.concatenate(found)[:count]
 
     def contains(self, architecture: Architecture) -> bool:
@@ -132,7 +136,9 @@ class FeasibleSet:
 
     @cached_property
     def _parts(self) -> list[Part]:
-        return list(make_parts(self.tables, self.budget))
+        parts = list(make_parts(self.tables, self.budget))
+        sure = all(part.exact for part in parts) or has_member(self.tables.chains, self.budget)
+        return parts if sure else []
 
     def _accepted(self, rng: np.random.Generator, parts: list[Part], tries: int) -> Integers:
         """Those of a number of draws that keep the budget, in the order drawn."""
@@ -145,7 +151,7 @@ class FeasibleSet:
             self._tried, self._kept = self._tried + tries, self._kept + len(codes)
             if self._tried >= HOPELESS and not self._kept:
                 raise ValueError(
-                    f"none of {self._tried:,} networks drawn keeps the budget {self.budget}; loosen a limit"
+                    f"none of {self._tried:,} networks within one limit keeps {self.budget}; loosen another"
                 )
         return codes
 
