@@ -13,6 +13,8 @@ from search_spaces.plan import Plan
 from search_spaces.references import reference, reference_plan
 from search_spaces.space import Architecture, Space
 
+PLANS_KEPT = 256
+
 
 @dataclass(slots=True)
 class Catalogue:
@@ -21,11 +23,12 @@ class Catalogue:
     space: Space
     budget: Budget
     seen: set[str] = field(default_factory=set)  # plan keys of every trial of the study
+    _plans: dict[Architecture, Plan] = field(default_factory=dict)
 
     def admit(self, architecture: Architecture) -> Candidate | None:
         """The candidate, or None where it makes no network, breaks the budget, or was seen before."""
         try:
-            plan = self.space.plan(architecture)
+            plan = self._plan(architecture)
         except ValueError:
             return None
         exact = cost(plan)
@@ -46,7 +49,16 @@ class Catalogue:
     def plan(self, candidate: Candidate) -> Plan:
         if candidate.architecture is None:
             return reference_plan(candidate.name, self.space.task)
-        return self.space.plan(candidate.architecture)
+        return self._plan(candidate.architecture)
+
+    def _plan(self, architecture: Architecture) -> Plan:
+        """Lowered once for its admission, its launch and its row; the oldest are forgotten."""
+        plan = self._plans.get(architecture)
+        if plan is None:
+            plan = self._plans[architecture] = self.space.plan(architecture)
+            if len(self._plans) > PLANS_KEPT:
+                self._plans.pop(next(iter(self._plans)))
+        return plan
 
 
 def _candidate(architecture: Architecture, plan: Plan, exact: Cost) -> Candidate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +32,7 @@ from orchestrator.trials import Trial
 from workers.records import TrainRequest
 
 WAIT_SECONDS = 0.2  # the longest that the loop sleeps
+PROPOSAL_WAIT_SECONDS = 0.005  # at a time, where workers may report meanwhile
 
 
 class Sink(Protocol):
@@ -107,20 +108,37 @@ class Search:
         events: list[Event] = []
         if self._interrupted is not None:
             events.append(Stop(self._interrupted))
-        proposed = self._proposals is not None and self._proposals.done()
-        events += self._pool.events(0.0 if proposed or events else self._patience())
+        events += self._pool.events(0.0 if events else self._patience())
         if self._proposals is not None and self._proposals.done():
             events.append(self._proposals.result())
             self._proposals = None
         return [*events, Tick()]
 
     def _patience(self) -> float:
-        """A proposal in the making is waited for in small steps."""
-        return 0.005 if self._proposals is not None and self._decisions.free else WAIT_SECONDS
+        """How long the pool may sleep. While a free worker waits for a proposal, the proposal is waited for instead."""
+        if self._proposals is None or not self._decisions.free:
+            return WAIT_SECONDS
+        wait([self._proposals], PROPOSAL_WAIT_SECONDS)
+        return 0.0
 
     def _handle(self, event: Event) -> None:
-        for command in self._decisions.handle(event, self._clock()):
+        """What follows from an event is in the study before it is done: a crash in between repeats, and loses nothing."""
+        commands = self._decisions.handle(event, self._clock())
+        with self._opened.study.grouped():
+            for command in commands:
+                self._write(command)
+        for command in commands:
             self._execute(command)
+
+    def _write(self, command: Command) -> None:
+        match command:
+            case Keep(number, report):
+                self._opened.study.keep(self._decisions.trials[number], report)
+            case Tell(number):
+                self._opened.study.tell(self._decisions.trials[number])
+            case _:
+                return
+        self._changed[number] = self._decisions.trials[number]
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -130,14 +148,11 @@ class Search:
                 )
             case Launch(number, attempt, worker, stop_epoch):
                 self._launch(self._decisions.trials[number], attempt, worker, stop_epoch)
-            case Keep(number, report):
-                self._opened.study.keep(self._decisions.trials[number], report)
-                self._mark(number)
             case Tell(number):
-                self._tell(self._decisions.trials[number])
+                self._drop_checkpoints(self._decisions.trials[number])
             case Kill(worker, _):
                 self._pool.kill(worker)
-            case Finish():
+            case Keep() | Finish():
                 pass
 
     def _launch(self, trial: Trial, attempt: int, worker: str, stop_epoch: int) -> None:
@@ -150,14 +165,9 @@ class Search:
         )
         self._pool.launch(worker, Job(number=trial.number, attempt=attempt, request=request))
 
-    def _tell(self, trial: Trial) -> None:
-        self._opened.study.tell(trial)
-        self._mark(trial.number)
+    def _drop_checkpoints(self, trial: Trial) -> None:
         for file in (path := self._training.checkpoint(trial)).parent.glob(f"{path.name}*"):
             file.unlink(missing_ok=True)
-
-    def _mark(self, number: int) -> None:
-        self._changed[number] = self._decisions.trials[number]
 
     def _publish(self) -> None:
         rows = [self._rows.row(trial) for trial in self._changed.values()]

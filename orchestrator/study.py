@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +18,11 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.candidates import Catalogue
-from orchestrator.journal import check_free_space, mend_journal, remove_dead_lock
+from orchestrator.journal import GroupingBackend, check_free_space, mend_journal, remove_dead_lock
 from orchestrator.lease import FileLease, Lease, PostgresLease
 from orchestrator.trials import Candidate, Phase, Source, Stint, Trial
 from search_spaces.cost import Cost
@@ -45,7 +45,7 @@ def open_storage(where: str, say: Callable[[str], None] | None = None) -> BaseSt
     if say is not None:
         for message in mend_journal(journal) + remove_dead_lock(journal):
             say(message)
-    return JournalStorage(JournalFileBackend(where))
+    return JournalStorage(GroupingBackend(where))
 
 
 def claim(where: str, study: str) -> Lease:
@@ -67,6 +67,7 @@ class Study:
         self.objectives = objectives
         self.id = storage.get_study_id_from_name(name)
         self._ids: dict[int, int] = {}  # trial number -> Optuna's trial id
+        self._kept: dict[int, set[int]] = {}  # trial number -> epochs of its curve that are written
 
     @classmethod
     def open_or_create(cls, storage: BaseStorage, name: str, fixed: dict[str, Any]) -> Study:
@@ -98,6 +99,11 @@ class Study:
     def set_attribute(self, key: str, value: Any) -> None:
         self.storage.set_study_user_attr(self.id, key, value)
 
+    def grouped(self) -> AbstractContextManager[None]:
+        """A block whose writes reach a journal's disk together, at its end. A database commits each by itself."""
+        backend = self.storage._backend if isinstance(self.storage, JournalStorage) else None
+        return backend.grouped() if isinstance(backend, GroupingBackend) else nullcontext()
+
     def record(self, candidate: Candidate, distributions: dict[str, BaseDistribution]) -> Trial:
         """Writes a new trial, RUNNING and queued, in one step; only then may it be launched."""
         parameters = _parameters(candidate)
@@ -125,7 +131,7 @@ class Study:
         """Writes an epoch of a running trial, or where it stands."""
         trial_id = self._ids[trial.number]
         if report is not None:
-            self.storage.set_trial_intermediate_value(trial_id, report.epoch, report.accuracy)
+            self._keep_epoch(trial, report)
             return
         self.storage.set_trial_user_attr(trial_id, "phase", trial.phase)
         self.storage.set_trial_user_attr(trial_id, "progress", _progress(trial))
@@ -133,7 +139,8 @@ class Study:
     def tell(self, trial: Trial) -> None:
         """Writes all that is known of an ended trial, then its state; afterwards nothing can change it."""
         trial_id = self._ids[trial.number]
-        self._keep_missing_epochs(trial_id, trial)
+        for report in trial.curve:  # also those that were checkpointed, but whose report an interruption swallowed
+            self._keep_epoch(trial, report)
         self.storage.set_trial_user_attr(trial_id, "progress", _progress(trial))
         self.storage.set_trial_user_attr(trial_id, "epochs", [_epoch_json(report) for report in trial.curve])
         if trial.metrics is not None:
@@ -144,13 +151,13 @@ class Study:
         self.storage.set_trial_user_attr(trial_id, "phase", trial.phase)
         values = [_objective(trial, name) for name in self.objectives] if trial.phase == "complete" else None
         self.storage.set_trial_state_values(trial_id, TOLD[trial.phase], values)
+        self._kept.pop(trial.number, None)
 
-    def _keep_missing_epochs(self, trial_id: int, trial: Trial) -> None:
-        """Epochs that a worker finished and checkpointed, but whose report an interruption swallowed."""
-        kept = self.storage.get_trial(trial_id).intermediate_values
-        for report in trial.curve:
-            if report.epoch not in kept:
-                self.storage.set_trial_intermediate_value(trial_id, report.epoch, report.accuracy)
+    def _keep_epoch(self, trial: Trial, report: EpochReport) -> None:
+        kept = self._kept.setdefault(trial.number, set())
+        if report.epoch not in kept:
+            self.storage.set_trial_intermediate_value(self._ids[trial.number], report.epoch, report.accuracy)
+            kept.add(report.epoch)
 
     def load(self, catalogue: Catalogue) -> list[Trial]:
         """Every trial that this program wrote, as it stood; `catalogue` learns what was seen."""
@@ -158,6 +165,8 @@ class Study:
         for frozen in self.storage.get_all_trials(self.id, deepcopy=False):
             if "plan_key" in frozen.user_attrs:
                 self._ids[frozen.number] = frozen._trial_id
+                if not frozen.state.is_finished():
+                    self._kept[frozen.number] = set(frozen.intermediate_values)
                 trials.append(_thaw(frozen, catalogue))
                 catalogue.seen.add(frozen.user_attrs["plan_key"])
         return trials
