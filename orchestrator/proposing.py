@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ class Proposing:
         self._proposer = proposer
         self._distributions = distributions
         self._warm = tuple(warm)
+        self.seconds = 0.0  # that the proposer took
 
     def record_references(self, names: Sequence[str], present: Sequence[Trial]) -> tuple[Trial, ...]:
         """Records the reference networks that the study does not hold yet."""
@@ -66,7 +68,9 @@ class Proposing:
         trials: list[Trial] = []
         for _ in range(TRIES):
             pending = (*snapshot.pending, *(t.candidate.architecture for t in trials if t.candidate.architecture))
+            began = time.perf_counter()
             proposals = self._proposer.propose(count - len(trials), snapshot.observed, pending)
+            self.seconds += time.perf_counter() - began
             for architecture in proposals:
                 candidate = self._catalogue.admit(architecture)
                 if candidate is not None:

@@ -17,6 +17,7 @@ from orchestrator.experiment import Experiment
 from orchestrator.opening import OpenSearch, cost_names, open_search, prepare
 from orchestrator.pools.inline import InlinePool
 from orchestrator.pools.protocol import Pool
+from orchestrator.pools.runner import TRAIN
 from orchestrator.progress import Display, Progress, make_display
 from orchestrator.projection import RowMaker, TableWriter, known_data, study_facts
 from orchestrator.proposing import Proposing
@@ -47,21 +48,25 @@ class Ended:
     facts: StudyFacts
     report: Path
     tracking: str | None
+    proposal_seconds: float  # that the sampler took, on a thread of its own
 
 
-def run_search(experiment: Experiment) -> Ended:
-    """Runs or resumes the experiment's search to its end. ValueError, before anything starts, where it cannot run."""
+def run_search(experiment: Experiment, runner: str = TRAIN) -> Ended:
+    """Runs or resumes the experiment's search to its end. ValueError, before anything starts, where it cannot run.
+
+    runner: `module:function` of what a worker does with a request.
+    """
     prepared = prepare(experiment)
     progress = Progress(experiment.objectives, experiment.trials, time.time)
     with make_display(progress, f"igcv search {experiment.name}") as display:
         opened = open_search(prepared, display.say)
         try:
-            return _run(opened, progress, display)
+            return _run(opened, runner, progress, display)
         finally:
             opened.lease.release()
 
 
-def _run(opened: OpenSearch, progress: Progress, display: Display) -> Ended:
+def _run(opened: OpenSearch, runner: str, progress: Progress, display: Display) -> Ended:
     experiment = opened.prepared.experiment
     tracking = tracking_uri(experiment.tracking, experiment.folder)
     facts = _facts(opened, tracking)
@@ -74,16 +79,25 @@ def _run(opened: OpenSearch, progress: Progress, display: Display) -> Ended:
     if _is_finished(opened):
         progress.update([rows.row(trial) for trial in opened.trials])
         reason, report = "finished", _report(experiment, progress, facts)
+        proposal_seconds = 0.0
     else:
         table = TableWriter(experiment.folder, facts, time.time)
         tracker = open_tracker(tracking, facts, display.say)
-        reason = _search(opened, rows, (display, table, tracker), display)
+        reason, proposal_seconds = _search(opened, runner, rows, (display, table, tracker), display)
         display.say("writing the table and the report")
         path = table.close()
         report = _report(experiment, progress, facts)
         tracker.close(report, path)
     ended = sorted(progress.rows.values(), key=lambda row: row.number)
-    return Ended(reason=reason, folder=experiment.folder, rows=ended, facts=facts, report=report, tracking=tracking)
+    return Ended(
+        reason=reason,
+        folder=experiment.folder,
+        rows=ended,
+        facts=facts,
+        report=report,
+        tracking=tracking,
+        proposal_seconds=proposal_seconds,
+    )
 
 
 def _report(experiment: Experiment, progress: Progress, facts: StudyFacts) -> Path:
@@ -95,7 +109,10 @@ def _report(experiment: Experiment, progress: Progress, facts: StudyFacts) -> Pa
     return report
 
 
-def _search(opened: OpenSearch, rows: RowMaker, sinks: tuple[Sink, ...], display: Display) -> str:
+def _search(
+    opened: OpenSearch, runner: str, rows: RowMaker, sinks: tuple[Sink, ...], display: Display
+) -> tuple[str, float]:
+    """Why it ended, and the seconds that the sampler took."""
     prepared = opened.prepared
     experiment = prepared.experiment
     proposing = Proposing(
@@ -108,11 +125,11 @@ def _search(opened: OpenSearch, rows: RowMaker, sinks: tuple[Sink, ...], display
     )
     with ExitStack() as stack:
         display.say(_starting(experiment))
-        pool = _pool(experiment)
+        pool = _pool(experiment, runner)
         stack.callback(pool.close)
         search = Search(opened, _decisions(opened), pool, proposing, rows, _training(experiment), sinks)
         stack.enter_context(_interruptible(search, display))
-        return search.run()
+        return search.run(), proposing.seconds
 
 
 def _decisions(opened: OpenSearch) -> Decisions:
@@ -144,10 +161,10 @@ def _training(experiment: Experiment) -> Training:
     return Training(template=template, checkpoints=checkpoints.resolve())
 
 
-def _pool(experiment: Experiment) -> Pool:
+def _pool(experiment: Experiment, runner: str) -> Pool:
     resources = experiment.resources
     if resources.pool == "inline":
-        return InlinePool()
+        return InlinePool(runner)
     from orchestrator.pools.ray import RayPool, WorkerNeeds
 
     needs = WorkerNeeds(
@@ -156,7 +173,7 @@ def _pool(experiment: Experiment) -> Pool:
         labels=resources.labels,
         environment=worker_environment(max(1, int(resources.cpus_per_worker))),
     )
-    return RayPool(resources.workers, needs, resources.address)
+    return RayPool(resources.workers, needs, resources.address, runner)
 
 
 def _facts(opened: OpenSearch, tracking: str | None) -> StudyFacts:

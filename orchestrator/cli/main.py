@@ -13,12 +13,14 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module:function, one line o
     "status": ("orchestrator.cli.show:status", "How far a study is."),
     "front": ("orchestrator.cli.show:front", "The Pareto front of a study."),
     "report": ("orchestrator.cli.show:report", "Write a study's report again."),
+    "dashboard": ("orchestrator.cli.dashboard:dashboard", "Show studies in the browser, live."),
     "track": ("orchestrator.cli.show:track", "Rebuild or bring up to date a study's runs in MLflow."),
     "simulate": ("orchestrator.cli.simulate:simulate", "Search recorded or made-up trainings; compare samplers."),
     "table": ("orchestrator.cli.simulate:table", "Record a study's trainings as a table for `igcv simulate`."),
     "cost": ("orchestrator.cli.networks:cost", "Exact cost and path counts of a network."),
     "catalog": ("orchestrator.cli.networks:catalog", "Every reference network, ours beside the published figures."),
     "space": ("orchestrator.cli.networks:space", "Size and costs of an experiment's search space."),
+    "bench": ("orchestrator.cli.bench:bench", "Measure this program beside what people use instead."),
     "draw": ("orchestrator.cli.networks:draw", "Draw a network as a block diagram (SVG)."),
 }
 

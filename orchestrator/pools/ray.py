@@ -7,6 +7,7 @@ so the pool grows and shrinks with the cluster. Each job is one streaming call w
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import platform
 from collections import deque
@@ -24,6 +25,8 @@ from orchestrator.decisions import Joined, Lost, Said
 from orchestrator.pools.protocol import Job, PoolEvent
 from orchestrator.pools.runner import TRAIN, resolve
 from workers.records import EpochReport, Failure, Message, TrainRequest
+
+QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ class RayPool:
         self, workers: int | None, needs: WorkerNeeds, address: str | None = None, runner: str = TRAIN
     ) -> None:
         """Connects, and asks for the actors. ValueError where there is no cluster at the address."""
+        self._connected_before = ray.is_initialized()
         _connect(address, needs, workers)
         self._needs = needs
         self._runner = runner
@@ -110,7 +114,8 @@ class RayPool:
                 ray.kill(seat.actor)
         self._names.clear()
         self._seats.clear()
-        ray.shutdown()
+        if not self._connected_before:
+            ray.shutdown()
 
     def _hire(self) -> None:
         self._count += 1
@@ -160,17 +165,20 @@ class RayPool:
         self._hire()
 
 
+def start_here(workers: int, cpus_per_worker: float) -> None:
+    """Starts a Ray of this process's own, large enough for its workers."""
+    cpus = max(os.cpu_count() or 1, math.ceil(workers * cpus_per_worker))
+    ray.init(num_cpus=cpus, include_dashboard=False, **QUIET)
+
+
 def _connect(address: str | None, needs: WorkerNeeds, workers: int | None) -> None:
     if ray.is_initialized():
         return
-    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address is None:
-        slots = (workers or 1) * needs.cpus
-        cpus = max(os.cpu_count() or 1, -int(-slots // 1))
-        ray.init(num_cpus=cpus, include_dashboard=False, **quiet)
+        start_here(workers or 1, needs.cpus)
         return
     try:
-        ray.init(address=address, **quiet)
+        ray.init(address=address, **QUIET)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"resources.address {address}: no Ray cluster answers ({str(error).splitlines()[0]}). If one runs there, "
