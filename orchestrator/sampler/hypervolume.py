@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from orchestrator.sampler.acquisition import Boxes, expected_gain, first_dominated
 from orchestrator.sampler.design import spread
@@ -25,12 +26,14 @@ from search_spaces.pareto import non_dominated
 from search_spaces.space import Architecture
 
 FIRST = 8  # trainings before the model takes over
-DRAWN = 768  # uniform candidates
+DRAWN = 768  # uniform candidates, or twice as many as are asked for
 NEIGHBOURS = 768  # at most, of the front
 PARENTS = 24  # front members whose neighbours are candidates
 ROUNDS, CLIMBERS = 2, 4  # local search: neighbours of the best so far
 BELIEVED = 96  # pending trainings that the model conditions on; all of them enter the front
 BATCH_SHARE = 16  # with this many trainings pending, one new result does not call for a new batch
+LOOKED_AT = 64  # candidates whose gain is computed at once after a choice
+TAKEN = -1.0  # the gain of a candidate that was chosen
 DRAWS_BEFORE_EXHAUSTED = 24
 
 
@@ -76,11 +79,10 @@ class HypervolumeProposer:
         self, count: int, observed: Sequence[Observation], pending: Sequence[Architecture]
     ) -> list[Architecture]:
         self._history.take(observed)
-        waiting = self._history.encode(pending)
         chosen = self._take_first(count)
         if len(chosen) < count:
-            chosen += self._choose(count - len(chosen), np.concatenate([waiting, *chosen]))
-        codes = np.concatenate(chosen) if chosen else waiting[:0]
+            chosen += self._choose(count - len(chosen), [*pending, *self._decoded(chosen)])
+        codes = self._joined(chosen)
         self._history.see(codes)
         return self._source.decode(codes)
 
@@ -93,12 +95,20 @@ class HypervolumeProposer:
                 self._history.see(code)
         return taken
 
-    def _choose(self, count: int, waiting: Integers) -> list[Integers]:
+    def _joined(self, codes: Sequence[Integers]) -> Integers:
+        return np.concatenate([self._source.encode([]), *codes])
+
+    def _decoded(self, codes: Sequence[Integers]) -> list[Architecture]:
+        return self._source.decode(self._joined(codes))
+
+    def _choose(self, count: int, pending: Sequence[Architecture]) -> list[Integers]:
+        """What is ready goes out at once: the pending trainings, which may be many, are looked at for a new batch only."""
         known = len(self._history.rows)
-        if known + len(waiting) < FIRST or known < FIRST // 2:
-            return self._design(count, waiting)
-        if not self._can_serve(count, len(waiting)):
-            self._ready = self._batch(max(count, len(waiting) // BATCH_SHARE), waiting)
+        if known + len(pending) < FIRST or known < FIRST // 2:
+            return self._design(count, self._history.encode(pending))
+        if not self._can_serve(count, len(pending)):
+            batch = max(count, len(pending) // BATCH_SHARE)
+            self._ready = self._batch(batch, self._history.encode(pending))
             self._ready_at = self._history.told
         served, self._ready = self._ready[:count], self._ready[count:]
         return served
@@ -111,7 +121,7 @@ class HypervolumeProposer:
     # Before there is a model
 
     def _design(self, count: int, waiting: Integers) -> list[Integers]:
-        fresh = self._unseen(DRAWN)
+        fresh = self._unseen(max(DRAWN, 2 * count))
         known = [row.code for row in self._history.rows.values() if not row.observation.earlier]
         taken = np.concatenate([np.array(known, dtype=np.int64).reshape(-1, fresh.shape[1]), waiting])
         if not len(fresh):
@@ -129,17 +139,30 @@ class HypervolumeProposer:
         errors, costs = self._front_so_far(process, waiting)
         if len(waiting):
             process = process.believing(self._model.rows(waiting[-BELIEVED:]))
-        pool = self._pool(process, errors, costs)
+        pool = self._pool(process, errors, costs, max(DRAWN, 2 * count))
+        if pool is None:
+            return []
         chosen: list[int] = []
-        while pool is not None and len(chosen) < min(count, len(pool.codes)):
-            gain = self._gain(pool, first_dominated(errors, costs, self._reference))
-            gain[chosen] = -1.0
+        gain = self._gain(pool, first_dominated(errors, costs, self._reference))
+        while True:
             best = _best(gain, pool.posterior)
+            gain[best] = TAKEN
             chosen.append(best)
-            pool.posterior.believe(best)
+            if len(chosen) >= min(count, len(pool.codes)):
+                return [pool.codes[index : index + 1] for index in chosen]
             errors = np.append(errors, np.exp(pool.posterior.mean[best]))
             costs = np.concatenate([costs, pool.costs[best : best + 1]])
-        return [pool.codes[index : index + 1] for index in chosen] if pool is not None else []
+            pool.posterior.believe(best)
+            self._weigh_again(gain, pool, first_dominated(errors, costs, self._reference))
+
+    def _weigh_again(self, gain: Floats, pool: Pool, boxes: Boxes) -> None:
+        """Brings the largest gains up to date. The others only fell since they were last looked at, so they can wait."""
+        fresh = np.zeros(len(gain), dtype=bool)
+        while not fresh[np.argmax(gain)] and gain.max() > 0:
+            stale = np.flatnonzero(~fresh & (gain > 0))
+            top = stale[np.argpartition(-gain[stale], min(LOOKED_AT, len(stale) - 1))[:LOOKED_AT]]
+            gain[top] = self._gain(pool, boxes, top)
+            fresh[top] = True
 
     def _front_so_far(self, process: GaussianProcess, waiting: Integers) -> tuple[Floats, Floats]:
         """Errors (n,) as the model believes them, seeds averaged out, and costs (n, k) of what ended or still trains."""
@@ -149,9 +172,9 @@ class HypervolumeProposer:
             return np.zeros(0), np.zeros((0, len(self._columns)))
         return np.exp(process.mean(self._model.rows(codes))), self._source.costs(codes)[:, self._columns]
 
-    def _pool(self, process: GaussianProcess, errors: Floats, costs: Floats) -> Pool | None:
-        """Unseen candidates: uniform draws, neighbours of the front, then neighbours of the best of these."""
-        codes = _distinct_codes([self._unseen(DRAWN), self._front_neighbours()])
+    def _pool(self, process: GaussianProcess, errors: Floats, costs: Floats, drawn: int) -> Pool | None:
+        """Unseen candidates: `drawn` uniform ones, neighbours of the front, then neighbours of the best of these."""
+        codes = _distinct_codes([self._unseen(drawn), self._front_neighbours()])
         if not len(codes):
             return None
         boxes = first_dominated(errors, costs, self._reference)
@@ -170,8 +193,9 @@ class HypervolumeProposer:
         costs = self._source.costs(codes)[:, self._columns]
         return Pool(codes, costs, process.at(self._model.rows(codes)))
 
-    def _gain(self, pool: Pool, boxes: Boxes) -> Floats:
-        return expected_gain(pool.posterior.mean, pool.posterior.deviation, pool.costs, boxes, self._reference)
+    def _gain(self, pool: Pool, boxes: Boxes, some: npt.NDArray[np.int64] | slice = slice(None)) -> Floats:
+        beliefs = pool.posterior.mean[some], pool.posterior.deviation[some]
+        return expected_gain(*beliefs, pool.costs[some], boxes, self._reference)
 
     # Candidates
 

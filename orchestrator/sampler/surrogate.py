@@ -7,7 +7,7 @@ Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", algor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -169,6 +169,7 @@ class Posterior:
     mean: Floats
     whitened: Floats  # (observations, rows)
     variance: Floats  # standardised
+    steps: list[Floats] = field(default_factory=list)  # further rows of `whitened`, one for each row believed
 
     @property
     def deviation(self) -> Floats:
@@ -180,6 +181,8 @@ class Posterior:
         given = self.process.given
         same = given.variance * _matern(_distances(self.rows[index : index + 1], self.rows, given.weights))[0][0]
         covariance = same - self.whitened[:, index] @ self.whitened
+        for step in self.steps:
+            covariance -= step[index] * step
         step = covariance / np.sqrt(self.variance[index] + given.noise)
-        self.whitened = np.vstack([self.whitened, step])
+        self.steps.append(step)
         self.variance = np.maximum(self.variance - step**2, 1e-10)

@@ -91,7 +91,7 @@ def result_table(result: SimulationResult) -> Table:
 def _cells(row: Reached, told: Sequence[int]) -> list[str]:
     shares = [f"{mean:.3f} ± {error:.3f}" for mean, error in map(row.at, told)]
     means = [f"{np.mean(numbers):g}" for numbers in (row.trainings, row.distinct, row.over_budget)]
-    last = row.pace[-1] if row.pace else None
+    last = next((part for part in reversed(row.pace) if part.proposal_seconds), None)  # all are launched before the end
     pace = [
         f"{1e6 * last.decision_seconds:.0f} µs" if last else "–",
         f"{1e3 * last.proposal_seconds:.2f} ms" if last else "–",
