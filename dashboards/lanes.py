@@ -61,7 +61,7 @@ class Lanes:
                 size = f"{kernel}×{kernel}" if kernel else "of the map"
                 self._whole(channels, ("mean" if function == "average" else "max", size, _stride(stride)), GREY)
             case Linear():
-                self._whole(channels, ("linear", f"{self.channels} →", str(channels)), SKY)
+                self._whole(channels, ("linear", f"{self.channels} → {channels}"), SKY)
 
     def _conv(self, conv: Conv) -> None:
         right, colour = self.x + CONV, PURPLE if conv.kernel > 1 else BLUE

@@ -70,7 +70,7 @@ class StageCondition:
         paths = self.explanation or f"{name}: exactly one path for every pair of channels"
         balance = ""
         if self.balance_ratio is not None:
-            balance = f"; {self.balance_ratio:.3g} of the balanced weights with {self.factors} layers"
+            balance = f"; {self.balance_ratio:.2f} times the balanced weights with {self.factors} layers"
         return f"{paths}{balance} (optimum {self.optimum_factors:.1f} layers)"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,19 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.network_file import read_network
+from search_spaces.block_costs import COLUMNS
 from search_spaces.conditions import StageCondition, stage_conditions
 from search_spaces.cost import Cost, stage_costs
 from search_spaces.cost import cost as plan_cost
 from search_spaces.networks import Task
 from search_spaces.plan import Plan
 from search_spaces.references import CatalogRow, reference, reference_plan
+from search_spaces.summary import SpaceSummary, describe
 
-SIZE = click.option("--image-size", type=int, help="Side of the square images; default the reference's own, or 32.")
-CLASSES = click.option("--classes", type=int, help="Classes; default the reference's own, or 10.")
-CHANNELS = click.option("--channels", type=int, help="Channels of the images; default 3.")
+AT_LEAST_ONE = click.IntRange(1)
+SIZE = click.option("--image-size", type=AT_LEAST_ONE, help="Side of the images; default the reference's own, or 32.")
+CLASSES = click.option("--classes", type=AT_LEAST_ONE, help="Classes; default the reference's own, or 10.")
+CHANNELS = click.option("--channels", type=AT_LEAST_ONE, help="Channels of the images; default 3.")
 
 
 @click.command()
@@ -90,7 +93,6 @@ def space(file: str, overrides: tuple[str, ...], samples: int, as_json: bool) ->
     from orchestrator.candidates import architecture_name
     from orchestrator.experiment import load_experiment
     from orchestrator.opening import prepare
-    from search_spaces.summary import describe
 
     experiment = load_experiment(file, overrides)
     feasible = prepare(experiment).feasible
@@ -100,10 +102,22 @@ def space(file: str, overrides: tuple[str, ...], samples: int, as_json: bool) ->
     if as_json:
         click.echo(json.dumps({**asdict(summary), "samples": names}, default=str))
         return
-    for label, value in asdict(summary).items():
-        click.echo(f"{label.replace('_', ' '):<18}{_cell(value)}")
-    for name in names:
-        click.echo(f"{'sample':<18}{name}")
+    ends = (("cheapest", summary.cheapest), ("dearest", summary.dearest))
+    lines = [*_space_lines(summary), *((label, architecture_name(end)) for label, end in ends)]
+    for label, text in [*lines, *(("sample", name) for name in names)]:
+        click.echo(f"{label:<18}{text}")
+
+
+def _space_lines(summary: SpaceSummary) -> Iterator[tuple[str, str]]:
+    """Sizes, how sure they are, and the range of every cost."""
+    sure = "exact"
+    if not summary.is_exact:
+        sure = f"within {summary.size_error:.0%}, 95% sure; {summary.acceptance:.1%} of the draws are kept"
+    yield "space size", f"{summary.space_size:,}"
+    yield "feasible size", f"{summary.feasible_size:,} ({sure})"
+    for name in COLUMNS:
+        least, most = getattr(summary, name)
+        yield name.replace("_", " "), f"{least:,} to {most:,}"
 
 
 @click.command()
@@ -116,6 +130,7 @@ def draw(name: str, image_size: int | None, classes: int | None, channels: int |
     """Draw NAME, a reference network or a network FILE, as a block diagram."""
     from dashboards.diagram import draw_plan
 
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(draw_plan(load_plan(name, image_size, classes, channels), title=name))
     click.echo(output)
 
@@ -188,17 +203,11 @@ def _layer_table(plan: Plan) -> Table:
     table = Table(box=None, header_style="bold")
     names = [field.name for field in fields(rows[0])]
     for name in names:
-        table.add_column(name)
+        table.add_column(name, justify="right" if name in ("params", "macs") else "left")
     for row in rows:
         table.add_row(*(_cell(getattr(row, name)) for name in names))
     return table
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
