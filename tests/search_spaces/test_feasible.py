@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from search_spaces import draws, halves
-from search_spaces.block_costs import COLUMNS, DEPTH, INVALID, MACS
+from search_spaces.block_costs import COLUMNS, INVALID, MACS
 from search_spaces.budget import Budget
-from search_spaces.candidates import CostTables
 from search_spaces.cost import cost
 from search_spaces.feasible import FeasibleSet, cost_tables
 from search_spaces.networks import Task
@@ -46,20 +45,6 @@ SMALL = make_space(
             "expansion": [2, 4],
             "stride": [[1], [2], [1]],
         },
-    },
-)
-LARGE = make_space(
-    Task(),
-    {
-        "igcv3": {
-            "g1": 2,
-            "g2": [2, 4],
-            "permutations": "both",
-            "activations": "middle",
-            "skip": True,
-            "width": [[16, 24, 32, 40]] * 4 + [[48, 64, 80, 96]] * 4,
-            "stride": [[1], [1], [2], [1], [2], [1], [1], [1]],
-        }
     },
 )
 
@@ -294,46 +279,6 @@ def test_a_family_without_a_network_is_refused() -> None:
     space = make_space(Task(), {"igcv2": {"width": [8], "k": [16]}})
     with pytest.raises(ValueError, match=r"igcv2: no network can be made in these ranges; for example stage1.*K=16"):
         FeasibleSet(space, Budget())
-
-
-def depth_counts(tables: CostTables) -> Counter[int]:
-    """How many networks have each depth: sums over dictionaries, without any of the machinery under test."""
-    total: Counter[int] = Counter()
-    for chain in tables.chains:
-        here = Counter({(0, 0): 1})
-        for layer in chain.layers:
-            after: Counter[tuple[int, int]] = Counter()
-            edges = Counter(
-                (source, int(layer.target[source, choice]), int(layer.costs[source, choice, DEPTH]))
-                for source, choice in zip(*np.nonzero(layer.target != INVALID), strict=True)
-            )
-            for (source, target, added), ways in edges.items():
-                for (state, depth), paths in here.items():
-                    if state == source:
-                        after[target, depth + added] += paths * ways
-            here = after
-        for (_, depth), paths in here.items():
-            total[depth] += paths
-    return total
-
-
-def test_a_space_of_ten_to_the_thirteen_is_counted_exactly_under_one_limit() -> None:
-    by_depth = depth_counts(cost_tables(LARGE))
-    everything = FeasibleSet(LARGE, Budget())
-    assert everything.space_size == sum(by_depth.values()) > 10**13
-    some = FeasibleSet(LARGE, Budget(max_depth=60, min_depth=40))
-    assert some.is_exact
-    assert some.size == sum(paths for depth, paths in by_depth.items() if 40 <= depth <= 60)
-
-
-def test_limits_that_split_a_large_space_split_its_count() -> None:
-    below, above = FeasibleSet(LARGE, Budget(max_macs=20_000_000)), FeasibleSet(LARGE, Budget(min_macs=20_000_001))
-    assert below.is_exact
-    assert above.is_exact
-    assert below.size + above.size == below.space_size
-    drawn = below.sample_codes(np.random.default_rng(0), 500)
-    assert below.tables.costs(drawn)[:, MACS].max() <= 20_000_000
-    assert below.cost_range("macs")[1] <= 20_000_000 < above.cost_range("macs")[0]
 
 
 def test_the_summary_says_what_is_known() -> None:
