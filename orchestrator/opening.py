@@ -12,6 +12,7 @@ from orchestrator.decisions import CostName
 from orchestrator.experiment import Experiment
 from orchestrator.lease import Lease
 from orchestrator.promotion import Promotion, default_rungs
+from orchestrator.sampler.proposer import Observation
 from orchestrator.study import JOURNAL_NAME, Study, claim, open_storage
 from orchestrator.tracking.address import tracking_uri
 from orchestrator.trials import Trial
@@ -32,6 +33,7 @@ class Prepared:
     feasible: FeasibleSet
     promotion: Promotion
     reference_point: tuple[float, ...]  # minimised: (error, costs in the order of the objectives)
+    warm: tuple[Observation, ...] = ()  # of the studies of `warm_start`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ def prepare(experiment: Experiment) -> Prepared:
             experiment.reference_error,
             *(_cost_bound(name, experiment, feasible) for name in cost_names(experiment)),
         ),
+        warm=_earlier(experiment, catalogue),
     )
 
 
@@ -110,6 +113,14 @@ def _cost_bound(name: CostName, experiment: Experiment, feasible: FeasibleSet) -
     """The hypervolume's reference in one cost: its budget, or the dearest member's cost."""
     limit = {"macs": experiment.budget.macs, "params": experiment.budget.max_params}.get(name)
     return float(limit if limit is not None else feasible.cost_range(name)[1])
+
+
+def _earlier(experiment: Experiment, catalogue: Catalogue) -> tuple[Observation, ...]:
+    if not experiment.warm_start:
+        return ()
+    from orchestrator.sampler.warm import earlier_trainings
+
+    return tuple(earlier_trainings(experiment.warm_start, catalogue.space))
 
 
 def _check_sampler(experiment: Experiment) -> None:

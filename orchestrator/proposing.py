@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from optuna.distributions import BaseDistribution
 
 from orchestrator.candidates import Catalogue
-from orchestrator.decisions import Decisions, Recorded
+from orchestrator.decisions import Recorded
+from orchestrator.sampler.ledger import Ledger
 from orchestrator.sampler.proposer import Observation, Proposer
+from orchestrator.sampler.references import reference_points
 from orchestrator.study import Study
-from orchestrator.trials import ENDED, Trial
+from orchestrator.trials import Trial
 from search_spaces.space import Architecture
 
 TRIES = 5  # proposals that were all seen or over budget, before the space counts as exhausted
@@ -20,14 +22,17 @@ TRIES = 5  # proposals that were all seen or over budget, before the space count
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a proposal may know: finished trainings, and architectures that are still being trained."""
+    """What a proposal may know: trainings that ended or paused since the last one, and what is still being trained."""
 
     observed: tuple[Observation, ...]
     pending: tuple[Architecture, ...]
 
 
 class Proposing:
-    """The only maker of trials. `propose` runs on a thread of its own, so that no worker waits for it."""
+    """The only maker of trials. `propose` runs on a thread of its own, so that no worker waits for it.
+
+    warm: what earlier studies have shown. references: names of networks that are trained beside; they teach too.
+    """
 
     def __init__(
         self,
@@ -36,12 +41,13 @@ class Proposing:
         proposer: Proposer,
         distributions: dict[str, BaseDistribution],
         warm: Sequence[Observation] = (),
+        references: Sequence[str] = (),
     ) -> None:
         self._study = study
         self._catalogue = catalogue
         self._proposer = proposer
         self._distributions = distributions
-        self._warm = tuple(warm)
+        self._ledger = Ledger(warm, reference_points(catalogue.space, references))
         self.seconds = 0.0  # that the proposer took
 
     def record_references(self, names: Sequence[str], present: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -50,31 +56,28 @@ class Proposing:
         missing = [self._catalogue.reference(name) for name in dict.fromkeys(names) if name not in held]
         return tuple(self._study.record(candidate, {}) for candidate in missing)
 
-    def snapshot(self, decisions: Decisions) -> Snapshot:
-        observed = list(self._warm)
-        pending = []
-        for trial in decisions.trials.values():
-            architecture = trial.candidate.architecture
-            if architecture is None:
-                continue
-            if trial.accuracy is not None:
-                observed.append(Observation(architecture=architecture, accuracy=trial.accuracy))
-            elif trial.phase not in ENDED:
-                pending.append(architecture)
-        return Snapshot(tuple(observed), tuple(pending))
+    def note(self, trial: Trial) -> None:
+        """Takes note of where a trial stands now."""
+        self._ledger.changed(trial)
+
+    def snapshot(self) -> Snapshot:
+        """What changed since the last snapshot, and all that is pending."""
+        return Snapshot(*self._ledger.take())
 
     def propose(self, count: int, snapshot: Snapshot) -> Recorded:
         """Up to `count` new trials; fewer only where the space is exhausted."""
         trials: list[Trial] = []
+        observed = snapshot.observed
         for _ in range(TRIES):
             pending = (*snapshot.pending, *(t.candidate.architecture for t in trials if t.candidate.architecture))
             began = time.perf_counter()
-            proposals = self._proposer.propose(count - len(trials), snapshot.observed, pending)
+            proposals = self._proposer.propose(count - len(trials), observed, pending)
             self.seconds += time.perf_counter() - began
             for architecture in proposals:
                 candidate = self._catalogue.admit(architecture)
                 if candidate is not None:
                     trials.append(self._study.record(candidate, self._distributions))
+            observed = ()  # told once
             if len(trials) >= count or not proposals:
                 break
         return Recorded(tuple(trials), exhausted=len(trials) < count)

@@ -122,6 +122,8 @@ def _search(
             experiment.sampler, prepared.feasible, cost_names(experiment), prepared.reference_point, experiment.seed
         ),
         distributions(prepared.catalogue.space),
+        prepared.warm,
+        experiment.references,
     )
     with ExitStack() as stack:
         display.say(_starting(experiment))

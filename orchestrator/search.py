@@ -96,7 +96,8 @@ class Search:
 
     def _start(self) -> None:
         self._decisions.restore(self._opened.trials)
-        self._changed.update(self._decisions.trials)
+        for trial in self._decisions.trials.values():
+            self._mark(trial)
         self._handle(
             Recorded(
                 self._proposing.record_references(self._opened.prepared.experiment.references, self._opened.trials)
@@ -123,6 +124,9 @@ class Search:
 
     def _handle(self, event: Event) -> None:
         """What follows from an event is in the study before it is done: a crash in between repeats, and loses nothing."""
+        if isinstance(event, Recorded):
+            for trial in event.trials:
+                self._mark(trial)
         commands = self._decisions.handle(event, self._clock())
         with self._opened.study.grouped():
             for command in commands:
@@ -138,14 +142,17 @@ class Search:
                 self._opened.study.tell(self._decisions.trials[number])
             case _:
                 return
-        self._changed[number] = self._decisions.trials[number]
+        self._mark(self._decisions.trials[number])
+
+    def _mark(self, trial: Trial) -> None:
+        """The trial changed: sampler, table, tracker and display shall know."""
+        self._changed[trial.number] = trial
+        self._proposing.note(trial)
 
     def _execute(self, command: Command) -> None:
         match command:
             case Propose(count):
-                self._proposals = self._thread.submit(
-                    self._proposing.propose, count, self._proposing.snapshot(self._decisions)
-                )
+                self._proposals = self._thread.submit(self._proposing.propose, count, self._proposing.snapshot())
             case Launch(number, attempt, worker, stop_epoch):
                 self._launch(self._decisions.trials[number], attempt, worker, stop_epoch)
             case Tell(number):
