@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 Shape = tuple[int, int, int]
@@ -152,8 +153,8 @@ class Plan:
     def key(self) -> str:
         """Sixteen hexadecimal digits that name the network: equal for plans that compute the same graph (places aside)."""
         if not self._key:
-            graph = [(_operation_to_json(node.operation), node.inputs) for node in self.nodes]
-            text = json.dumps(graph, sort_keys=True, separators=(",", ":"))
+            graph = [f"[{_operation_to_json(node.operation, True)},{_compact(node.inputs)}]" for node in self.nodes]
+            text = f"[{','.join(graph)}]"
             self._key.append(hashlib.sha256(text.encode()).hexdigest()[:16])
         return self._key[0]
 
@@ -280,10 +281,10 @@ def factor_shapes(product: Product, given: Shape) -> Iterator[tuple[Conv, Shape,
 def plan_to_json(plan: Plan) -> str:
     """The plan as one line of JSON, read back by `plan_from_json`."""
     rows = [
-        {"op": _operation_to_json(node.operation), "inputs": list(node.inputs), "place": node.place}
+        f'{{"op":{_operation_to_json(node.operation)},"inputs":{_compact(node.inputs)},"place":{_compact(node.place)}}}'
         for node in plan.nodes
     ]
-    return json.dumps(rows, separators=(",", ":"))
+    return f"[{','.join(rows)}]"
 
 
 def plan_from_json(text: str) -> Plan:
@@ -299,8 +300,13 @@ def plan_from_json(text: str) -> Plan:
     return Plan(tuple(nodes))
 
 
-def _operation_to_json(operation: Operation) -> dict[str, Any]:
-    return {"kind": operation.kind, **asdict(operation)}
+@lru_cache(maxsize=4096)
+def _operation_to_json(operation: Operation, sort_keys: bool = False) -> str:
+    return _compact({"kind": operation.kind, **asdict(operation)}, sort_keys)
+
+
+def _compact(value: Any, sort_keys: bool = False) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=sort_keys)
 
 
 def _operation_from_json(row: dict[str, Any]) -> Operation:
