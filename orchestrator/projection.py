@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dashboards.parts import append_part, merge_parts
+from dashboards.parts import append_part, merge_parts, read_study_arrow
 from dashboards.table import EpochPoint, StudyFacts, TrialRow
 from dashboards.table import Stint as RowStint
 from orchestrator.candidates import Catalogue
@@ -23,13 +23,16 @@ TRACEBACK_LIMIT = 20_000  # characters
 
 @dataclass(slots=True)
 class RowMaker:
-    """Makes rows of trials; a plan's JSON is made once."""
+    """Makes rows of trials; a plan's JSON is made once, and that of an earlier run is taken from its table."""
 
     experiment: Experiment
     catalogue: Catalogue
     recipe: str
     known_data: str = ""  # the data set under which papers published accuracies
     _plans: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._plans.update(_plans_of(self.experiment.folder))
 
     def row(self, trial: Trial) -> TrialRow:
         """The trial as it stands now."""
@@ -90,6 +93,15 @@ class RowMaker:
         if key not in self._plans:
             self._plans[key] = plan_to_json(self.catalogue.plan(trial.candidate))
         return self._plans[key]
+
+
+def _plans_of(folder: Path) -> dict[str, str]:
+    """The plans that a study's table holds, by their keys: none where there is no table, or no readable one."""
+    try:
+        table = read_study_arrow(folder, ["number", "plan_key", "plan"])
+    except (ValueError, OSError):
+        return {}
+    return dict(zip(table.column("plan_key").to_pylist(), table.column("plan").to_pylist(), strict=True))
 
 
 def known_data(data: DataFacts) -> str:
