@@ -9,6 +9,7 @@ non-dominated sorting follows Schmucker et al., "Multi-objective Asynchronous Su
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,36 +17,51 @@ from numpy.typing import NDArray
 
 from search_spaces.pareto import non_dominated_ranks
 
+SHARE_BETWEEN_RANKINGS = 64  # a rung is ranked again when it grew by one part in so many; at first at each arrival
+
 
 @dataclass(slots=True)
 class Rung:
-    """All trials that reached one number of epochs, and which of them were let past."""
+    """All trials that reached one number of epochs, and which of them were let past.
+
+    A large rung is not ranked again at each arrival, so that the mean work of an arrival grows as log n.
+    """
 
     points: dict[int, tuple[float, ...]] = field(default_factory=dict)  # trial -> (error, cost, …), minimised
     promoted: set[int] = field(default_factory=set)
-    _order: list[int] | None = None
+    _order: list[int] = field(default_factory=list)  # from best to worst, as last ranked
+    _changes: int = 0  # since then
+    _next: int = 0  # all before this place in the order are past the rung
 
     def enter(self, trial: int, point: tuple[float, ...]) -> None:
-        if trial not in self.points:
-            self.points[trial] = point
-            self._order = None
+        """A trial pauses here. One that is here already, as after a resume, keeps its point."""
+        self.points.setdefault(trial, point)
+        self._changes += 1
 
     def leave(self, trial: int) -> None:
         """Forgets a trial that failed later; its place is free again."""
         if self.points.pop(trial, None) is not None:
             self.promoted.discard(trial)
-            self._order = None
+            self._changes += 1
 
-    def order(self) -> list[int]:
-        """Trials from best to worst."""
-        if self._order is None:
-            trials = list(self.points)
-            points: NDArray[np.float64] = np.array([self.points[trial] for trial in trials], dtype=np.float64)
-            ranks = non_dominated_ranks(points) if trials else np.zeros(0)
-            self._order = [
-                trials[i] for i in sorted(range(len(trials)), key=lambda i: (ranks[i], points[i, 0], trials[i]))
-            ]
-        return self._order
+    def best_waiting(self, allowed: int, waiting: Container[int], exact: bool) -> int | None:
+        """The best of the `allowed` best that still waits here. exact: however little changed, rank again."""
+        if self._changes > len(self.points) // SHARE_BETWEEN_RANKINGS or (exact and self._changes):
+            self._rank()
+        while self._next < min(allowed, len(self._order)):
+            trial = self._order[self._next]
+            if trial in waiting and trial in self.points and trial not in self.promoted:
+                return trial
+            self._next += 1
+        return None
+
+    def _rank(self) -> None:
+        trials = list(self.points)
+        points: NDArray[np.float64] = np.array([self.points[trial] for trial in trials], dtype=np.float64)
+        if trials:
+            order = np.lexsort((np.array(trials), points[:, 0], non_dominated_ranks(points)))
+            trials = [trials[index] for index in order]
+        self._order, self._changes, self._next = trials, 0, 0
 
 
 class Promotion:
@@ -85,9 +101,9 @@ class Promotion:
             allowed = int(len(rung.points) / self.eta)
             if finishing and rung.points:
                 allowed = max(allowed, 1)
-            for trial in rung.order()[:allowed]:
-                if paused.get(trial) == index and trial not in rung.promoted:
-                    return trial
+            trial = rung.best_waiting(allowed, paused, finishing)
+            if trial is not None:
+                return trial
         return None
 
 
