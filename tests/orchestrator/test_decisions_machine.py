@@ -1,6 +1,11 @@
-"""Random orders of reports, losses, duplicates, late and repeated messages: no trial lost, doubled, or in two states."""
+"""Random orders of reports, losses, duplicates, late and repeated messages, and restarts of the driver in between.
+
+No trial may be lost, doubled, or in two states.
+"""
 
 from __future__ import annotations
+
+from copy import deepcopy
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -26,6 +31,7 @@ from orchestrator.decisions import (
 from orchestrator.promotion import Promotion
 from orchestrator.trials import ENDED
 from tests.orchestrator.making import failure, metrics, report, trial
+from workers.records import EpochReport
 
 LAST, RUNGS, ASKED = 4, (1, 2), 12
 
@@ -35,8 +41,7 @@ class Chaos(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        limits = Limits(trials=ASKED, time_limit=10.0, grace=5.0, max_losses=3)
-        self.machine = Decisions(limits, Promotion(RUNGS, 2.0, LAST))
+        self.machine = self.new_machine()
         self.now = 0.0
         self.alive: set[str] = set()
         self.hired = 0
@@ -46,6 +51,11 @@ class Chaos(RuleBasedStateMachine):
         self.work: dict[str, Launch] = {}  # what each living worker trains
         self.old: list[Event] = []
         self.finishes = 0
+        self.orphans: set[int] = set()  # trained when the driver died, and not launched again since
+
+    def new_machine(self) -> Decisions:
+        limits = Limits(trials=ASKED, time_limit=10.0, grace=5.0, max_losses=3)
+        return Decisions(limits, Promotion(RUNGS, 2.0, LAST))
 
     def play(self, event: Event) -> None:
         self.old.append(event)
@@ -62,6 +72,7 @@ class Chaos(RuleBasedStateMachine):
                 assert number not in {launch.number for launch in self.work.values()}
                 assert stop_epoch > self.machine.trials[number].epochs or stop_epoch in (*RUNGS, LAST)
                 self.work[worker] = command
+                self.orphans.discard(number)
             case Tell(number):
                 assert number not in self.told, "told twice"
                 assert self.machine.trials[number].phase in ENDED
@@ -133,8 +144,24 @@ class Chaos(RuleBasedStateMachine):
         event = self.old[which % len(self.old)]
         if isinstance(event, Said):
             launch = next((w for w in self.work.values() if w.number == event.number), None)
-            if launch is None or launch.attempt != event.attempt:
-                self.play(event)
+            if launch is None or launch.attempt != event.attempt or isinstance(event.message, EpochReport):
+                assert not [c for c in self.machine.handle(event, self.now) if isinstance(c, Keep) and c.report]
+        elif (isinstance(event, Lost) and event.worker not in self.alive) or (
+            isinstance(event, Joined) and event.worker in self.alive
+        ):
+            self.play(event)
+
+    @precondition(lambda self: self.recorded and self.machine.finished is None)
+    @rule()
+    def the_driver_dies_and_another_takes_over(self) -> None:
+        """Workers and proposals in the making die with it; the study stays, and late messages may still come."""
+        kept = [deepcopy(one) for _, one in sorted(self.machine.trials.items())]
+        self.orphans = {one.number for one in kept if one.phase == "training"}
+        self.machine = self.new_machine()
+        self.machine.restore(kept)
+        self.alive.clear()
+        self.work.clear()
+        self.asked = 0
 
     @precondition(lambda self: self.work and any(isinstance(event, Said) for event in self.old))
     @rule()
@@ -155,7 +182,10 @@ class Chaos(RuleBasedStateMachine):
         trials = self.machine.trials
         assert set(trials) == set(range(self.recorded))
         running = {launch.number for launch in self.work.values()}
-        assert running == {number for number, one in trials.items() if one.phase == "training"}
+        assert running == {number for number, one in trials.items() if one.phase == "training"} - self.orphans
+        for one in trials.values():
+            epochs = [report.epoch for report in one.curve]
+            assert epochs == sorted(set(epochs)), "an epoch twice or out of order"
         assert self.told == {number for number, one in trials.items() if one.phase in ENDED}
         assert self.recorded <= ASKED
         assert self.finishes <= 1
