@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from orchestrator.candidates import Catalogue
 from orchestrator.journal import GroupingBackend, check_free_space, mend_journal, remove_dead_lock
 from orchestrator.lease import FileLease, Lease, PostgresLease
-from orchestrator.trials import Candidate, Phase, Source, Stint, Trial
+from orchestrator.trials import ENDED, Candidate, Phase, Source, Stint, Trial
 from search_spaces.cost import Cost
 from search_spaces.networks import Value
 from workers.records import EpochReport, Failure, Metrics
@@ -231,7 +231,7 @@ def _thaw(frozen: FrozenTrial, catalogue: Catalogue) -> Trial:
     return Trial(
         number=frozen.number,
         candidate=_candidate(frozen, catalogue),
-        phase=PHASES.get(frozen.state, attributes["phase"]),
+        phase=_phase(frozen),
         curve=curve,
         attempts=progress.get("attempts", 0),
         losses=progress.get("losses", 0),
@@ -240,6 +240,17 @@ def _thaw(frozen: FrozenTrial, catalogue: Catalogue) -> Trial:
         failure=Failure(**failure) if failure else None,
         stints=[Stint(**stint) for stint in progress.get("stints", ())],
     )
+
+
+def _phase(frozen: FrozenTrial) -> Phase:
+    """A power cut may fall between a trial's last phase and its state: then it has not ended, and goes on from its
+    checkpoint, which is only removed once the state is on the disk."""
+    if frozen.state in PHASES:
+        return PHASES[frozen.state]
+    phase: Phase = frozen.user_attrs["phase"]
+    if phase == "pruned":
+        return "paused"
+    return "lost" if phase in ENDED else phase
 
 
 def _candidate(frozen: FrozenTrial, catalogue: Catalogue) -> Candidate:

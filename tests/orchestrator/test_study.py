@@ -92,6 +92,44 @@ def test_a_restart_finds_every_trial_as_it_stood(prepared: Prepared) -> None:
     again.lease.release()
 
 
+@pytest.mark.parametrize(("phase", "waits"), [("complete", "lost"), ("failed", "lost"), ("pruned", "paused")])
+def test_a_journal_cut_anywhere_in_a_trial_s_end_leaves_no_zombie(
+    prepared: Prepared, tmp_path: Path, phase: str, waits: str
+) -> None:
+    journal = prepared.experiment.folder / "study.journal"
+    opened = open_search(prepared, print)
+    (trial,) = record(opened, 1)
+    begun = len(journal.read_bytes().splitlines())
+    with opened.study.grouped():
+        finish(opened, trial, phase)
+    opened.lease.release()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert len(lines) > begun + 4
+    found = []
+    for end in range(begun, len(lines) + 1):
+        journal.write_bytes(b"".join(lines[:end]))
+        again = open_search(prepare(prepared.experiment), print)
+        (thawed,) = again.trials
+        found.append(thawed.phase)
+        again.lease.release()
+    assert found[-1] == phase
+    assert found[-2] == waits, "all but the state is written"
+    assert set(found[:-2]) <= {"queued", waits}
+
+
+def test_writes_of_one_group_reach_the_disk_in_one_append(prepared: Prepared) -> None:
+    journal = prepared.experiment.folder / "study.journal"
+    opened = open_search(prepared, print)
+    first, second = record(opened, 2)
+    before = journal.stat().st_size
+    with opened.study.grouped():
+        finish(opened, first, "complete")
+        finish(opened, second, "pruned")
+        assert journal.stat().st_size == before
+    opened.lease.release()
+    assert [t.state for t in optuna_study(prepared.experiment).trials] == [TrialState.COMPLETE, TrialState.PRUNED]
+
+
 def test_what_was_seen_is_never_admitted_again(prepared: Prepared) -> None:
     opened = open_search(prepared, print)
     (trial,) = record(opened, 1)
