@@ -7,7 +7,6 @@ product is executed, so a checkpoint fits whatever the forms are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +28,9 @@ from search_spaces.plan import (
     Tile,
     factor_shapes,
 )
-from workers.forms import GROUPED, ProductLayer, shuffle
+from workers.forms import ProductLayer, ShuffleLayer
+from workers.fused import FusedUnit
+from workers.units import COMPOSED, GROUPED, NATIVE, fitting_forms, units
 
 NORM_EPSILON = 1e-5
 RECTIFIER_GAIN = 2.0  # He et al. 2015, eq. 10: variance 2 / fan-in before a ReLU
@@ -37,24 +38,40 @@ LINEAR_GAIN = 1.0
 
 
 class PlanNetwork(nn.Module):
-    """A plan as a module: one child for each node, called in the plan's order."""
+    """A plan as a module: one child for each node, whatever the forms; the forms say how the units are executed."""
 
     def __init__(self, plan: Plan, forms: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.plan = plan
-        chosen = iter(forms or (GROUPED,) * product_count(plan))
-        self.nodes = nn.ModuleList(_layer(plan, node, chosen) for node in plan.nodes)
+        self.forms = forms
+        self.nodes = nn.ModuleList(_layer(plan, node) for node in plan.nodes)
         self._last_use = _last_uses(plan)
+        self._fused: dict[int, tuple[tuple[int, ...], FusedUnit]] = {}  # by the first node of a unit
+        for unit, form in zip(units(plan) if forms else (), forms, strict=True):
+            if unit.product is not None:
+                layer = self.nodes[unit.product]
+                assert isinstance(layer, ProductLayer)
+                layer.form = GROUPED if form == GROUPED else COMPOSED
+            if form == NATIVE:
+                self._fused[unit.nodes[0]] = unit.nodes, FusedUnit(*(self.nodes[node] for node in unit.nodes))
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Class scores (N, classes) of a batch of images."""
+        if any(form != GROUPED for form in self.forms):
+            x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
         alive: dict[int, Tensor] = {0: x_NCHW}
-        for index, (node, layer) in enumerate(zip(self.plan.nodes, self.nodes, strict=True)):
-            if index:
-                alive[index] = layer(*(alive[source] for source in node.inputs))
-            for source in node.inputs:
+        index = 1
+        while index < len(self.plan.nodes):
+            covered: tuple[int, ...] = (index,)
+            call: nn.Module | FusedUnit = self.nodes[index]
+            if index in self._fused:
+                covered, call = self._fused[index]
+            sources = self.plan.nodes[index].inputs
+            alive[covered[-1]] = call(*(alive[source] for source in sources))
+            for source in sources:
                 if self._last_use[source] == index:
                     alive.pop(source, None)
+            index = covered[-1] + 1
         return alive[len(self.plan.nodes) - 1].flatten(1)
 
     @property
@@ -64,17 +81,10 @@ class PlanNetwork(nn.Module):
 
 
 def build(plan: Plan, *, seed: int = 0, forms: tuple[str, ...] = ()) -> PlanNetwork:
-    """The plan's network on the CPU, its weights drawn from `seed`. `forms`: how each product is executed."""
-    if forms and len(forms) != product_count(plan):
-        raise ValueError(f"{len(forms)} forms given for {product_count(plan)} interleaved products")
-    network = PlanNetwork(plan, forms)
+    """The plan's network on the CPU, its weights drawn from `seed`. `forms`: how each unit is executed (see units)."""
+    network = PlanNetwork(plan, fitting_forms(plan, forms, native=True) if forms else ())
     initialise(network, torch.Generator().manual_seed(seed))
     return network
-
-
-def product_count(plan: Plan) -> int:
-    """The number of interleaved products."""
-    return sum(isinstance(node.operation, Product) for node in plan.nodes)
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -108,17 +118,6 @@ def _draw_normal(conv: nn.Conv2d, gain: float, generator: torch.Generator) -> No
 def _zero_bias(module: nn.Conv2d | nn.Linear) -> None:
     if module.bias is not None:
         nn.init.zeros_(module.bias)
-
-
-class ShuffleLayer(nn.Module):
-    """The channel permutation (g, k) -> (k, g)."""
-
-    def __init__(self, groups: int) -> None:
-        super().__init__()
-        self.groups = groups
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        return shuffle(x_NCHW, self.groups)
 
 
 class TileLayer(nn.Module):
@@ -157,7 +156,7 @@ class LinearLayer(nn.Linear):
         return super().forward(x_NCHW.flatten(1))
 
 
-def _layer(plan: Plan, node: Node, forms: Iterator[str]) -> nn.Module:
+def _layer(plan: Plan, node: Node) -> nn.Module:
     given = plan.nodes[node.inputs[0]].shape if node.inputs else node.shape
     match node.operation:
         case Input():
@@ -166,7 +165,7 @@ def _layer(plan: Plan, node: Node, forms: Iterator[str]) -> nn.Module:
             return convolution(conv, given[0])
         case Product() as product:
             factors = [convolution(factor, before[0]) for factor, before, _ in factor_shapes(product, given)]
-            return ProductLayer(factors, product.shuffles, form=next(forms))
+            return ProductLayer(factors, product.shuffles)
         case Shuffle(groups=groups):
             return ShuffleLayer(groups)
         case Tile(channels=channels):

@@ -63,7 +63,7 @@ class TrainRequest:
     device: str = "auto"  # auto | cpu | cuda | cuda:N
     threads: int | None = None  # CPU threads; None keeps the process's own
     split: Literal["validation", "test"] = "validation"  # test: train on train + validation, score test at the end
-    forms: tuple[str, ...] = ()  # how each product is executed, in the plan's order; empty: the worker chooses
+    forms: tuple[str, ...] = ()  # how each unit is executed (workers.units), in order; empty: the worker chooses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ Shapes: N images, C channels, H height, W width.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -17,13 +18,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from search_spaces.plan import Plan
 from workers.augment import batches, draw_epoch, steps_per_epoch
 from workers.builder import build
 from workers.checkpoint import Checkpoint, Progress, resume, save, signature
 from workers.data.dataset import Dataset, Part, load
 from workers.device import peak_memory_mib, pick_device, pick_precision, reset_peak_memory, set_threads
+from workers.native.library import library
 from workers.records import EpochReport, Metrics, Recipe, TrainRequest
 from workers.schedule import learning_rate
+from workers.units import chosen_forms, fitting_forms
+
+logger = logging.getLogger(__name__)
 
 SCORING_BATCH = 256
 FINITE_CHECK_STEPS = 32  # how often the loss is looked at within an epoch
@@ -61,12 +67,13 @@ def train(request: TrainRequest) -> Iterator[EpochReport | Metrics]:
     training, mean_C, std_C = training.to(device), data.mean_C.to(device), data.std_C.to(device)
     scored = data.validation.to(device)
 
+    precision = pick_precision(recipe.precision, device)
+    progress = replace(progress, forms=usable_forms(request.plan, progress.forms, device, precision))
     network = build(request.plan, seed=request.seed, forms=progress.forms).to(device)
     optimiser = make_optimiser(network, recipe)
     if found:
         network.load_state_dict(found.network)
         optimiser.load_state_dict(found.optimiser)
-    precision = pick_precision(recipe.precision, device)
     steps = steps_per_epoch(len(training), recipe.batch_size)
 
     for epoch in range(progress.epoch + 1, stop_epoch + 1):
@@ -162,6 +169,17 @@ def check_fits(request: TrainRequest, data: Dataset) -> None:
         )
 
 
+def usable_forms(plan: Plan, wanted: tuple[str, ...], device: torch.device, precision: torch.dtype) -> tuple[str, ...]:
+    """The wanted forms with what this machine lacks replaced; where none are wanted, those chosen by the rule."""
+    native = device.type == "cpu" and precision is torch.float32 and library() is not None
+    if not wanted:
+        return chosen_forms(plan, native=native)
+    found = fitting_forms(plan, wanted, native=native)
+    if found != wanted:
+        logger.warning("the native kernels are not to be had here: the curve goes on, but not bit for bit")
+    return found
+
+
 def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum; weight decay on every parameter, as the papers' code has it."""
     return torch.optim.SGD(
@@ -170,6 +188,7 @@ def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         nesterov=recipe.momentum > 0,
+        fused=True,
     )
 
 

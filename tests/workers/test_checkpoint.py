@@ -127,7 +127,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"plan": small_plan(width=16)}, "plan"),
+        ({"plan": small_plan(width=32)}, "plan"),
         ({"recipe": {"epochs": 4}}, "recipe"),
         ({"data": {"split_seed": 1}}, "data"),
         ({"seed": 1}, "seed"),

@@ -47,7 +47,6 @@ for message in trainer.train(request(recipe={"epochs": 6, "crop_padding": 1}, ch
 def test_the_digits_are_learnt() -> None:
     reports, metrics = run_through(
         request(
-            plan=small_plan(width=16),
             recipe={"epochs": 6, "learning_rate": 0.2},
             data={"max_train": 1000, "max_validation": 200},
         )
