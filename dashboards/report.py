@@ -82,7 +82,7 @@ def trial_columns(rows: Sequence[TrialRow], on_front: Mask) -> dict[str, list[An
     """What the table of all trials shows, column by column."""
     return {
         "number": [row.number for row in rows],
-        "accuracy": [None if row.accuracy is None else round(row.accuracy, 5) for row in rows],
+        "accuracy": [None if row.accuracy is None else round(row.accuracy, 6) for row in rows],
         "macs": [row.macs for row in rows],
         "params": [row.params for row in rows],
         "seconds": [None if row.seconds is None else round(row.seconds, 1) for row in rows],

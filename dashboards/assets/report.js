@@ -19,7 +19,7 @@
   });
 
   // ---- figures, drawn when they come near the window
-  const config = { responsive: true, displaylogo: false, toImageButtonOptions: { format: "svg" } };
+  const config = { responsive: true, displaylogo: false, plotlyServerURL: "", modeBarButtonsToRemove: ["sendChartToCloud"], toImageButtonOptions: { format: "svg" } };
   function draw(view) {
     const element = byId(`figure-${view}`);
     const figure = data.figures[view][chosen[view] || 0];

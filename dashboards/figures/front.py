@@ -19,14 +19,22 @@ MOST_LABELS = 14
 
 
 def front_figure(
-    rows: Sequence[TrialRow], facts: StudyFacts, x: str = "macs", y: str = "accuracy", most_dominated: int = 4000
+    rows: Sequence[TrialRow],
+    facts: StudyFacts,
+    x: str = "macs",
+    y: str = "accuracy",
+    most_dominated: int = 4000,
+    log_x: bool | None = None,
+    log_y: bool | None = None,
 ) -> go.Figure:
     """One cost against another quantity; `customdata` of each point is its trial's number.
 
     The line joins the front in the two quantities shown. Members of the study's own front that do not lie on it, where
-    the study has other objectives, are ringed. Of the dominated, at most `most_dominated` are drawn.
+    the study has other objectives, are ringed. Of the dominated, at most `most_dominated` are drawn. Axes are logarithmic
+    as is usual for their quantities, or as `log_x` and `log_y` say.
     """
-    figure = new_figure(520).update_xaxes(**axis(x)).update_yaxes(**axis(y))
+    is_log = objective(x).log if log_x is None else log_x
+    figure = new_figure(520).update_xaxes(**axis(x, is_log)).update_yaxes(**axis(y, log_y))
     members = front(rows, (y, x))
     dominated = found(rows, (y, x)) & ~members
     known = np.isfinite(column(rows, x)) & np.isfinite(column(rows, y))
@@ -37,20 +45,20 @@ def front_figure(
     if set(facts.objectives) != {x, y}:
         _add_ringed(figure, _pick(rows, front(rows, facts.objectives) & known & ~members), (x, y))
     _add_members(figure, _pick(rows, members), (x, y), rows)
-    x_range = _x_range(column(rows, x)[known], x, facts)
-    _add_references(figure, _pick(rows, references(rows) & known), (x, y), x_range)
-    _add_limit(figure, facts, x)
+    x_range = _x_range(column(rows, x)[known], x, facts, is_log)
+    _add_references(figure, _pick(rows, references(rows) & known), (x, y), is_log, x_range)
+    _add_limit(figure, facts, x, is_log)
     return figure.update_xaxes(range=x_range)
 
 
-def _x_range(values: Floats, x: str, facts: StudyFacts) -> list[float]:
+def _x_range(values: Floats, x: str, facts: StudyFacts, is_log: bool) -> list[float]:
     """From the cheapest to the dearest network or the budget's limit, and a little air."""
     bounds = [
         float(values.min()),
         float(values.max()),
         *(limits[x] for limits in (facts.limits, facts.lower_limits) if x in limits),
     ]
-    low, high = (np.log10(max(bound, 1e-9)) if objective(x).log else bound for bound in (min(bounds), max(bounds)))
+    low, high = (np.log10(max(bound, 1e-9)) if is_log else bound for bound in (min(bounds), max(bounds)))
     air = 0.07 * (high - low) or 0.5
     return [float(low - air), float(high + air)]
 
@@ -179,12 +187,14 @@ def _add_ringed(figure: go.Figure, rows: list[TrialRow], axes: tuple[str, str]) 
         )
 
 
-def _add_references(figure: go.Figure, rows: list[TrialRow], axes: tuple[str, str], x_range: list[float]) -> None:
+def _add_references(
+    figure: go.Figure, rows: list[TrialRow], axes: tuple[str, str], is_log: bool, x_range: list[float]
+) -> None:
     """Stars with their names, which stand on the side where there is room."""
     if not rows:
         return
     costs = column(rows, axes[0])
-    is_right = (np.log10(np.maximum(costs, 1e-9)) if objective(axes[0]).log else costs) > sum(x_range) / 2
+    is_right = (np.log10(np.maximum(costs, 1e-9)) if is_log else costs) > sum(x_range) / 2
     figure.add_trace(
         go.Scatter(
             **_points(rows, axes),
@@ -223,7 +233,7 @@ def _add_published(figure: go.Figure, rows: list[TrialRow], axes: tuple[str, str
     )
 
 
-def _add_limit(figure: go.Figure, facts: StudyFacts, x: str) -> None:
+def _add_limit(figure: go.Figure, facts: StudyFacts, x: str, is_log: bool) -> None:
     """The budget: a line, and what lies beyond it shaded."""
     for limits, side in ((facts.limits, "upper"), (facts.lower_limits, "lower")):
         if x not in limits:
@@ -238,6 +248,6 @@ def _add_limit(figure: go.Figure, facts: StudyFacts, x: str) -> None:
             type="line", x0=limit, x1=limit, y0=0, y1=1, yref="paper", line={"color": VERMILLION, "dash": "dash"}
         )
         figure.add_annotation(
-            x=np.log10(limit) if objective(x).log else limit, y=0, yref="paper", yanchor="bottom", showarrow=False,
+            x=np.log10(limit) if is_log else limit, y=0, yref="paper", yanchor="bottom", showarrow=False,
             xanchor="right" if side == "upper" else "left", text=f"budget {amount(x, limit)}", textangle=-90,
         )  # fmt: skip

@@ -27,8 +27,8 @@ def hypervolume_figure(
     ended, shares = hypervolume_shares(rows, facts)
     if not ended:
         return note(figure, "No training is complete yet.")
-    x, title = _times(ended, rows, facts) if against == "time" else (np.arange(1.0, len(ended) + 1), "trainings")
-    kept = _changes(shares)
+    x, title = _in_units(times(ended, rows, facts)) if against == "time" else (_places(ended), "trainings")
+    kept = changes(shares)
     figure.add_trace(
         go.Scatter(
             x=small(x[kept]),
@@ -46,19 +46,27 @@ def hypervolume_figure(
     return figure.update_xaxes(title=title, rangemode="tozero").update_layout(showlegend=False)
 
 
-def _changes(shares: Floats) -> list[int]:
+def changes(shares: Floats) -> list[int]:
     """The first, the last, and each training that changed something; thinned where they are many."""
     steps = np.flatnonzero(np.diff(shares, prepend=-1.0) > 0)
     kept = np.unique(np.concatenate(([0], steps, [len(shares) - 1])))
     return [int(index) for index in kept[:: max(1, len(kept) // MOST_STEPS)]]
 
 
-def _times(ended: list[TrialRow], rows: Sequence[TrialRow], facts: StudyFacts) -> tuple[Floats, str]:
+def times(ended: list[TrialRow], rows: Sequence[TrialRow], facts: StudyFacts) -> Floats:
+    """Seconds from the study's start to each end, (n,)."""
     starts = [row.started_at for row in rows if row.started_at is not None]
     start = facts.created_at if facts.created_at is not None else min(starts, default=0.0)
-    seconds = np.array([(row.ended_at if row.ended_at is not None else start) - start for row in ended])
+    return np.array([(row.ended_at if row.ended_at is not None else start) - start for row in ended])
+
+
+def _in_units(seconds: Floats) -> tuple[Floats, str]:
     size, unit = next((size, unit) for least, size, unit in _UNITS if seconds[-1] >= least or least == 0)
     return seconds / size, unit
+
+
+def _places(ended: list[TrialRow]) -> Floats:
+    return np.arange(1.0, len(ended) + 1)
 
 
 def _add_reference_line(figure: go.Figure, rows: Sequence[TrialRow], facts: StudyFacts) -> None:

@@ -16,7 +16,7 @@ from dashboards.words import amount, described, plain, safe, shown_name
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 MOST_SVG_POINTS = 3000  # beyond it points are drawn by WebGL
-_INK = {"light": "#1b1f24", "dark": "#e6e9ed"}
+INK = {"light": "#1b1f24", "dark": "#e6e9ed"}
 _FAINT = {"light": "#8a939d", "dark": "#8a939d"}
 _GRID = {"light": "#e3e6ea", "dark": "#343b44"}
 _GROUND = {"light": "#ffffff", "dark": "#171b20"}
@@ -34,7 +34,7 @@ def template(theme: Theme) -> go.layout.Template:
     }
     return go.layout.Template(
         layout={
-            "font": {"family": FONT, "size": 13, "color": _INK[theme]},
+            "font": {"family": FONT, "size": 13, "color": INK[theme]},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "xaxis": axis,
@@ -45,11 +45,11 @@ def template(theme: Theme) -> go.layout.Template:
                 "align": "left",
                 "bgcolor": _GROUND[theme],
                 "bordercolor": _GRID[theme],
-                "font": {"family": FONT, "color": _INK[theme]},
+                "font": {"family": FONT, "color": INK[theme]},
             },
             "hovermode": "closest",
-            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": _FAINT[theme], "activecolor": _INK[theme]},
-            "annotationdefaults": {"font": {"color": _INK[theme]}},
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": _FAINT[theme], "activecolor": INK[theme]},
+            "annotationdefaults": {"font": {"color": INK[theme]}},
         }
     )
 
@@ -64,12 +64,13 @@ def themed(figure: go.Figure, theme: Theme) -> go.Figure:
     return figure.update_layout(template=template(theme))
 
 
-def axis(name: str) -> dict[str, object]:
-    """The axis of an objective: its title, log or linear, how ticks are written."""
+def axis(name: str, log: bool | None = None) -> dict[str, object]:
+    """The axis of an objective: its title, log or linear (None: as is usual for it), how ticks are written."""
     shown = objective(name)
-    if shown.log:
-        return {"title": {"text": shown.title}, "type": "log", "tickformat": "~s", "dtick": "D2"}
-    return {"title": {"text": shown.title}, "tickformat": ".0%" if name == "accuracy" else "~s"}
+    written = "~%" if name == "accuracy" else "~s"
+    if shown.log if log is None else log:
+        return {"title": {"text": shown.title}, "type": "log", "tickformat": written, "dtick": "D2"}
+    return {"title": {"text": shown.title}, "type": "linear", "tickformat": written}
 
 
 def note(figure: go.Figure, text: str) -> go.Figure:

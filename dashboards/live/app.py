@@ -1,0 +1,264 @@
+"""The live page: a Dash application over studies' trial tables, with every view at an address of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas  # noqa: F401  # before any thread: plotly must not meet it half imported by another one
+import plotly.graph_objects as go
+from dash import ALL, Dash, Input, Output, State, ctx, html, no_update
+from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+from flask import Flask, abort, request
+
+from dashboards.front import OBJECTIVES, front, front_rows
+from dashboards.live.address import Shown, from_query, to_query
+from dashboards.live.drawing import Readers, choices, draw, known_axes, told
+from dashboards.live.page import page, shell
+from dashboards.live.panel import network_panel
+from dashboards.live.parts import HIDDEN, VISIBLE
+from dashboards.live.trial_list import PER_PAGE, Order, columns_of, found_trials, to_csv, trial_table
+from dashboards.theme import Theme
+from dashboards.words import count, plain
+
+MOST_FAILURES = 40
+HOSTS = ("127.0.0.1", "localhost", "[::1]")
+CONTROLS = ("study", "beside", "view", "choice", "x", "y", "scale")
+TURN = """(clicks, now) => {
+  const stored = localStorage.getItem("igcv-theme");
+  const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  const theme = clicks ? (now === "dark" ? "light" : "dark") : (stored || preferred);
+  if (clicks) localStorage.setItem("igcv-theme", theme);
+  document.documentElement.dataset.theme = theme;
+  return theme;
+}"""
+
+
+def make_app(readers: Readers) -> Dash:
+    """The application; `app.server` is its WSGI side. It answers this machine's own names alone."""
+    assert readers
+    app = Dash(
+        "dashboards.live",
+        title="IGCV search",
+        update_title="",
+        index_string=shell(),
+        include_assets_files=False,
+        suppress_callback_exceptions=True,
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+    )
+    app.layout = lambda: page(readers)
+    _guard(app.server)
+    _follow(app, readers)
+    _address(app, readers)
+    _figures(app, readers)
+    _table(app, readers)
+    return app
+
+
+def _guard(server: Flask) -> None:
+    """Refuses pages of other sites that point their own name at this machine."""
+
+    @server.before_request
+    def only_this_machine() -> None:
+        if request.host.rpartition(":")[0] not in HOSTS and request.host not in HOSTS:
+            abort(403)
+
+
+def _follow(app: Dash, readers: Readers) -> None:
+    turn: Any = app.clientside_callback  # untyped in Dash
+    turn(TURN, Output("theme", "data"), Input("turn", "n_clicks"), State("theme", "data"))
+
+    @app.callback(Output("stamp", "data"), Input("tick", "n_intervals"), Input("shown", "data"), State("stamp", "data"))
+    def look(_: int | None, query: str | None, before: str | None) -> Any:
+        stamp = "|".join(readers[name].stamp() for name in from_query(query, list(readers)).studies)
+        return stamp if stamp != before else no_update
+
+
+def _address(app: Dash, readers: Readers) -> None:
+    """Controls, clicks and the address follow each other; whatever is drawn follows `shown`."""
+    names = list(readers)
+
+    @app.callback(
+        Output("url", "search"),
+        Output("shown", "data"),
+        *(Output(name, "value") for name in CONTROLS),
+        Output("choice", "options"),
+        Output("x", "options"),
+        Output("y", "options"),
+        *(Output(name, "style") for name in ("axes", "choices", "figure-box", "table-box")),
+        Input("url", "search"),
+        Input("figure", "clickData"),
+        Input({"type": "trial", "number": ALL}, "n_clicks"),
+        *(Input(name, "value") for name in CONTROLS),
+        State("shown", "data"),
+    )
+    def settle(query: str | None, clicked: Any, _: list[int | None], *values: Any) -> Any:
+        before = values[-1]
+        if isinstance(ctx.triggered_id, dict) and not ctx.triggered[0]["value"]:
+            raise PreventUpdate  # the table was drawn anew
+        if before is None or ctx.triggered_id in (None, "url"):
+            shown = from_query(query, names)
+        else:
+            shown = _chosen(_from_controls(from_query(before, names), values[:-1], names), clicked)
+        rows, facts = readers[shown.study].read()
+        options = choices(rows, facts, shown.view)
+        if shown.choice not in options:
+            shown = replace(shown, choice=options[0] if options else "")
+        axes = [{"label": OBJECTIVES[name].title, "value": name} for name in known_axes(rows)]
+        seen = (shown.view == "front", bool(options), shown.view != "trials", shown.view == "trials")
+        address = to_query(shown)
+        return (
+            address,
+            address if address != before else no_update,
+            *(list(shown.beside) if name == "beside" else getattr(shown, name) for name in CONTROLS),
+            options,
+            axes,
+            axes,
+            *(VISIBLE if is_seen else HIDDEN for is_seen in seen),
+        )
+
+
+def _from_controls(before: Shown, values: tuple[Any, ...], names: list[str]) -> Shown:
+    """The controls' values, checked as an address is."""
+    given = {name: value for name, value in zip(CONTROLS, values, strict=True) if value is not None}
+    given["beside"] = tuple(given.get("beside", ()))
+    return from_query(to_query(replace(before, **given)), names)
+
+
+def _chosen(shown: Shown, clicked: Any) -> Shown:
+    """With the network of the click that is being answered, if it is one."""
+    if isinstance(ctx.triggered_id, dict):
+        return replace(shown, trial=f"{ctx.triggered_id['number']}@{shown.study}")
+    if ctx.triggered_id != "figure" or not clicked:
+        return shown
+    data = clicked["points"][0].get("customdata")
+    if isinstance(data, list) and len(data) == 2:  # several studies: the study's place, the trial
+        return replace(shown, trial=f"{data[1]}@{shown.studies[data[0]]}")
+    number = data[0] if isinstance(data, list) and data else data
+    return shown if number is None else replace(shown, trial=f"{number}@{shown.study}")
+
+
+def _figures(app: Dash, readers: Readers) -> None:
+    names = list(readers)
+
+    @app.callback(Output("figure", "figure"), Input("shown", "data"), Input("stamp", "data"), Input("theme", "data"))
+    def show(query: str | None, _: str | None, theme: Theme | None) -> go.Figure:
+        shown = from_query(query, names)
+        if query is None or shown.view == "trials":
+            return no_update
+        return draw(shown, readers, theme or "light")
+
+    @app.callback(
+        Output("title", "children"),
+        Output("headline", "children"),
+        Output("told", "children"),
+        Output("below", "children"),
+        Input("shown", "data"),
+        Input("stamp", "data"),
+    )
+    def describe(query: str | None, _: str | None) -> Any:
+        shown = from_query(query, names)
+        rows, facts = readers[shown.study].read()
+        below = _failures(shown.study, readers) if shown.view == "failures" else []
+        return plain(facts.study, 80), _headline(shown.study, readers), told(rows, facts, shown.view), below
+
+    @app.callback(Output("panel", "children"), Input("shown", "data"), Input("theme", "data"))
+    def tell(query: str | None, theme: Theme | None) -> list[Component]:
+        return network_panel(from_query(query, names).trial, readers, theme or "light")
+
+
+def _headline(study: str, readers: Readers) -> str:
+    rows, facts = readers[study].read()
+    searched = [row for row in rows if row.source == "search"]
+    states = Counter(row.state for row in searched)
+    asked = f" of {facts.trials_asked:,}" if facts.trials_asked else ""
+    text = (
+        f"{len(searched):,}{asked} trials: {', '.join(f'{n:,} {state}' for state, n in states.items()) or 'none yet'}"
+    )
+    moment = "" if facts.updated_at is None else f"{datetime.fromtimestamp(facts.updated_at, UTC):, as of %H:%M:%S UTC}"
+    return f"{text}; {count(len(front_rows(rows, facts.objectives)), 'network')} on the front{moment}"
+
+
+def _failures(study: str, readers: Readers) -> list[Component]:
+    failed = [row.number for row in readers[study].read()[0] if row.state == "failed"][-MOST_FAILURES:]
+    return [
+        html.Details(
+            [
+                html.Summary(
+                    f"#{row.number} {plain(row.name, 60)}: {plain(row.failure_kind or 'unknown', 40).replace('_', ' ')}, "
+                    f"{plain(row.failure_message or 'no message')}"
+                ),
+                html.Pre((row.failure_traceback or row.failure_message or "nothing was recorded")[-4000:], tabIndex=0),
+            ]
+        )
+        for row in readers[study].whole(failed)
+    ]
+
+
+def _table(app: Dash, readers: Readers) -> None:
+    names = list(readers)
+
+    @app.callback(
+        Output("order", "data"), Input({"type": "sort", "column": ALL}, "n_clicks"), State("order", "data"),
+        prevent_initial_call=True,
+    )  # fmt: skip
+    def sort(_: list[int | None], order: dict[str, Any]) -> Any:
+        if not isinstance(ctx.triggered_id, dict) or not ctx.triggered[0]["value"]:
+            return no_update
+        turned = Order(**order).turned(str(ctx.triggered_id["column"]))
+        return {"column": turned.column, "up": turned.up}
+
+    @app.callback(
+        Output("page", "data"),
+        Input("previous", "n_clicks"),
+        Input("next", "n_clicks"),
+        Input("search", "value"),
+        Input("order", "data"),
+        State("page", "data"),
+    )
+    def leaf(_: int | None, __: int | None, words: str, order: object, now: int) -> int:
+        return (
+            max(0, now + {"previous": -1, "next": 1}[ctx.triggered_id])
+            if ctx.triggered_id in ("previous", "next")
+            else 0
+        )
+
+    @app.callback(
+        Output("table-page", "children"),
+        Output("pages", "children"),
+        Output("previous", "disabled"),
+        Output("next", "disabled"),
+        Input("shown", "data"),
+        Input("stamp", "data"),
+        Input("search", "value"),
+        Input("order", "data"),
+        Input("page", "data"),
+    )
+    def fill(query: str | None, _: str | None, words: str | None, order: dict[str, Any], now: int) -> Any:
+        shown = from_query(query, names)
+        if shown.view != "trials":
+            return (no_update,) * 4
+        rows, facts = readers[shown.study].read()
+        columns = columns_of(rows, front(rows, facts.objectives))
+        places = found_trials(columns, words or "", Order(**order))
+        pages = max(1, -(-len(places) // PER_PAGE))
+        now = min(now, pages - 1)
+        text = f"{count(len(places), 'trial')}, page {now + 1} of {pages}"
+        return trial_table(columns, places, Order(**order), now), text, now == 0, now >= pages - 1
+
+    @app.callback(
+        Output("file", "data"),
+        Input("download", "n_clicks"),
+        State("shown", "data"),
+        State("search", "value"),
+        State("order", "data"),
+        prevent_initial_call=True,
+    )
+    def download(clicks: int | None, query: str | None, words: str | None, order: dict[str, Any]) -> Any:
+        rows, facts = readers[from_query(query, names).study].read()
+        columns = columns_of(rows, front(rows, facts.objectives))
+        text = to_csv(columns, found_trials(columns, words or "", Order(**order)))
+        return {"content": text, "filename": "trials.csv", "type": "text/csv"}
