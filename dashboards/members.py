@@ -57,7 +57,7 @@ def member(row: TrialRow, facts: StudyFacts, on_front: bool = False) -> Member:
         parameters=tuple((plain(name, 40), plain(value, 80)) for name, value in described(row.parameters).items()),
         stages=stage_lines(plan) if plan else (),
         plan=plan,
-        commands=trial_commands(row, facts),
+        commands=trial_commands(row),
         run_url=run_url(row, facts),
     )
 
@@ -78,20 +78,19 @@ def study_commands(facts: StudyFacts) -> tuple[Command, ...]:
     return (
         ("watch it in the browser", f"igcv dashboard {study}"),
         ("print the front", f"igcv front {study}"),
-        ("retrain the front over several seeds and score the test images", f"igcv evaluate {study}"),
+        ("draw it for a paper", f"igcv front {study} --figure front.pdf"),
         ("write this report anew", f"igcv report {study}"),
     )
 
 
-def trial_commands(row: TrialRow, facts: StudyFacts) -> tuple[Command, ...]:
+def trial_commands(row: TrialRow) -> tuple[Command, ...]:
     """What one may do with one network."""
-    if row.source == "reference":
-        name = shlex.quote(plain(shown_name(row), 200))
-        return (("its costs, layer by layer", f"igcv cost {name} --layers"),)
-    study = shlex.quote(plain(facts.study, 200))
+    if row.source != "reference":
+        return ()
+    name = shlex.quote(plain(shown_name(row), 200))
     return (
-        ("export it with its weights", f"igcv export {study} {row.number} -o trial-{row.number}"),
-        ("retrain it over several seeds", f"igcv evaluate {study} --trials {row.number}"),
+        ("its costs, layer by layer", f"igcv cost {name} --layers"),
+        ("its block diagram", f"igcv draw {name} -o network.svg"),
     )
 
 

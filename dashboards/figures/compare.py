@@ -51,7 +51,7 @@ def compared_histories(studies: Sequence[Study], against: Literal["trainings", "
         ended, shares = hypervolume_shares(rows, same)
         if not ended:
             continue
-        x = times(ended, rows, own)[0] / 60 if against == "time" else np.arange(1.0, len(ended) + 1)
+        x = times(ended, rows, own) / 60 if against == "time" else np.arange(1.0, len(ended) + 1)
         kept = changes(shares)
         figure.add_trace(
             go.Scatter(

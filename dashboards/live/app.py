@@ -145,11 +145,11 @@ def _figures(app: Dash, readers: Readers) -> None:
     names = list(readers)
 
     @app.callback(Output("figure", "figure"), Input("shown", "data"), Input("stamp", "data"), Input("theme", "data"))
-    def show(query: str | None, _: str | None, theme: Theme | None) -> go.Figure:
+    def show(query: str | None, stamp: str | None, theme: Theme | None) -> go.Figure:
         shown = from_query(query, names)
-        if query is None or shown.view == "trials":
-            return no_update
-        return draw(shown, readers, theme or "light")
+        if query is None or stamp is None or theme is None or shown.view == "trials":
+            return no_update  # what is missing comes at once, and is drawn then
+        return draw(shown, readers, theme)
 
     @app.callback(
         Output("title", "children"),

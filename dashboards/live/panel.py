@@ -40,8 +40,7 @@ def network_panel(trial: str, readers: Readers, theme: Theme) -> list[Component]
         *([html.H3("Costs by stage"), _stages([*shown.stages])] if shown.stages else []),
         *([html.H3("Blocks"), _diagram(draw_plan(shown.plan), shown.number, theme)] if shown.plan else []),
         *([html.H3("Learning curve"), _curve(row, theme)] if row.epochs else []),
-        html.H3("What next"),
-        *_commands(shown.commands),
+        *([html.H3("What next"), *_commands(shown.commands)] if shown.commands else []),
         *([html.P(html.A("Its run in MLflow", href=shown.run_url))] if shown.run_url else []),
     ]
 

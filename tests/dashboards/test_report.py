@@ -2,17 +2,20 @@
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from click import Context
 
 from dashboards.front import front
-from dashboards.members import member, run_url, stage_lines, trial_commands, web_address
+from dashboards.members import member, run_url, stage_lines, study_commands, trial_commands, web_address
 from dashboards.paper import front_image, write_front
 from dashboards.report import report, script_json, trial_columns, write_report
 from dashboards.table import StudyFacts
+from orchestrator.cli.main import igcv
 from search_spaces.plan import plan_from_json
 from tests.dashboards.sample import sample_study
 
@@ -115,8 +118,20 @@ def test_a_member_tells_its_costs_by_stage() -> None:
 
 
 def test_commands_quote_what_a_shell_would_read() -> None:
-    (_, command), *_ = trial_commands(ROWS[5], replace(FACTS, study="a b; rm -rf x"))
-    assert command == "igcv export 'a b; rm -rf x' 5 -o trial-5"
+    (_, command), *_ = study_commands(replace(FACTS, study="a b; rm -rf x"))
+    assert command == "igcv dashboard 'a b; rm -rf x'"
+
+
+def test_every_command_that_a_page_names_exists() -> None:
+    told = [command for _, command in (*study_commands(FACTS), *trial_commands(ROWS[0]), *trial_commands(ROWS[5]))]
+    assert len(told) > 4
+    for command in told:
+        program, name, *options = shlex.split(command)
+        assert program == "igcv"
+        known = igcv.get_command(Context(igcv), name)
+        assert known is not None, command
+        flags = {flag for option in known.params for flag in option.opts}
+        assert {option for option in options if option.startswith("-")} <= flags
 
 
 def test_only_web_addresses_become_links() -> None:

@@ -1,0 +1,144 @@
+"""Reading, drawing and listing behind the live page, without a browser."""
+
+import csv
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from dash.development.base_component import Component
+
+from dashboards.front import front, front_rows
+from dashboards.live.address import VIEWS, Shown
+from dashboards.live.app import make_app
+from dashboards.live.drawing import choices, draw, told
+from dashboards.live.panel import HINT, network_panel
+from dashboards.live.reader import StudyReader, make_readers
+from dashboards.live.trial_list import Order, columns_of, found_trials, to_csv, trial_table
+from dashboards.parts import append_part, merge_parts
+from dashboards.table import write_table
+from tests.dashboards.sample import sample_study
+
+ROWS, FACTS = sample_study(60)
+COLUMNS = columns_of(ROWS, front(ROWS, FACTS.objectives))
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StudyReader]:
+    folder = tmp_path_factory.mktemp("studies")
+    write_table(folder / "one.parquet", ROWS, FACTS)
+    write_table(folder / "two.parquet", *sample_study(40, seed=1))
+    write_table(folder / "empty.parquet", [], FACTS)
+    return make_readers([(name, folder / f"{name}.parquet") for name in ("one", "two", "empty")])
+
+
+def test_a_reader_follows_a_growing_table(tmp_path: Path) -> None:
+    reader = StudyReader(name="study", path=tmp_path)
+    assert reader.read()[0] == []
+    stamps = [reader.stamp()]
+    for end in (20, 40):
+        append_part(tmp_path, ROWS[end - 20 : end], FACTS)
+        stamps.append(reader.stamp())
+        assert [row.number for row in reader.read()[0]] == [row.number for row in ROWS[:end]]
+    merge_parts(tmp_path)
+    stamps.append(reader.stamp())
+    assert len(set(stamps)) == len(stamps)
+    assert reader.read()[0] == [
+        replace(row, plan=None, epochs=(), stints=(), failure_traceback=None) for row in ROWS[:40]
+    ]
+    assert reader.whole([3, 7]) == [ROWS[3], ROWS[7]]
+
+
+def test_an_unchanged_table_is_not_read_again(readers: dict[str, StudyReader]) -> None:
+    assert readers["one"].read() is readers["one"].read()
+
+
+def test_studies_of_one_name_are_told_apart() -> None:
+    assert [*make_readers([("a", Path("x")), ("a", Path("y")), ("a", Path("z"))])] == ["a", "a (2)", "a (3)"]
+
+
+@pytest.mark.parametrize("study", ["one", "empty"])
+@pytest.mark.parametrize("view", [view for view in VIEWS if view != "trials"])
+def test_every_view_and_choice_is_drawn(readers: dict[str, StudyReader], study: str, view: str) -> None:
+    rows, facts = readers[study].read()
+    for choice in choices(rows, facts, view) or [""]:
+        for beside in ((), ("two",)):
+            figure = draw(Shown(study=study, beside=beside, view=view, choice=choice), readers, "dark")
+            assert figure.data or figure.layout.annotations
+    assert told(rows, facts, view)
+
+
+def test_clicks_get_plain_numbers(readers: dict[str, StudyReader]) -> None:
+    members = [row.number for row in front_rows(ROWS, FACTS.objectives)]
+    data = draw(Shown(study="one"), readers, "light").to_plotly_json()["data"]
+    numbers = [number for trace in data if trace.get("mode") == "markers+text" for number in trace["customdata"]]
+    assert set(members) <= set(numbers)
+    both = draw(Shown(study="one", beside=("two",)), readers, "light").to_plotly_json()["data"]
+    assert {place for trace in both for place, _ in trace["customdata"]} == {0, 1}
+
+
+def test_zoom_is_kept_while_the_same_is_shown(readers: dict[str, StudyReader]) -> None:
+    drawn = [
+        draw(shown, readers, "light").layout.uirevision
+        for shown in (Shown(study="one"), Shown(study="one", trial="5@one"), Shown(study="one", x="params"))
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_the_panel_tells_of_one_network(readers: dict[str, StudyReader]) -> None:
+    number = front_rows(ROWS, FACTS.objectives)[0].number
+    text = str(network_panel(f"{number}@one", readers, "dark"))
+    assert f"#{number} " in text
+    assert "on the front" in text
+    assert "data:image/svg+xml;base64," in text
+    assert HINT in str(network_panel("", readers, "light"))
+    assert HINT in str(network_panel("99999@one", readers, "light"))
+
+
+def test_a_failed_trial_tells_why(readers: dict[str, StudyReader]) -> None:
+    failed = next(row for row in ROWS if row.state == "failed")
+    assert failed.failure_message in str(network_panel(f"{failed.number}@one", readers, "light"))
+
+
+def test_trials_are_found_by_words_and_by_number() -> None:
+    assert [COLUMNS["number"][place] for place in found_trials(COLUMNS, "#7", Order())] == [7]
+    found = found_trials(COLUMNS, "igcv3 COMPLETE", Order())
+    assert [ROWS[place].number for place in found] == [
+        row.number for row in ROWS if "igcv3" in row.family + row.name and row.state == "complete"
+    ]
+
+
+def test_what_is_unknown_comes_last_either_way() -> None:
+    for up in (True, False):
+        values = [COLUMNS["accuracy"][place] for place in found_trials(COLUMNS, "", Order(column="accuracy", up=up))]
+        known = [value for value in values if value is not None]
+        assert values[: len(known)] == sorted(known, reverse=not up)  # type: ignore[type-var]
+        assert len(values) == len(ROWS)
+
+
+def test_heads_turn_the_order() -> None:
+    assert Order().turned("number") == Order(up=False)
+    assert Order().turned("accuracy") == Order(column="accuracy", up=False)
+    assert Order().turned("macs") == Order(column="macs")
+
+
+def test_a_page_of_the_table_has_its_lines_and_says_its_order() -> None:
+    table = trial_table(COLUMNS, range(60), Order(), 1)
+    assert len(table.children[1].children) == 25
+    heads = [getattr(head, "aria-sort") for head in table.children[0].children.children]
+    assert heads == ["ascending", *["none"] * 8]
+
+
+def test_csv_holds_no_formulas() -> None:
+    rows = [replace(ROWS[5], name='=HYPERLINK("x"),\n1')]
+    lines = list(csv.DictReader(StringIO(to_csv(columns_of(rows, front(rows, FACTS.objectives)), [0]))))
+    assert lines[0]["name"].startswith("'=")
+    assert lines[0]["number"] == "5"
+
+
+def test_the_application_answers_this_machine_alone(readers: dict[str, StudyReader]) -> None:
+    client = make_app(readers).server.test_client()
+    assert client.get("/", base_url="http://127.0.0.1:8050").status_code == 200
+    assert client.get("/", base_url="http://localhost").status_code == 200
+    assert client.get("/", base_url="http://evil.example:8050").status_code == 403
+    assert isinstance(make_app(readers).layout(), Component)
