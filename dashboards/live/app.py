@@ -19,12 +19,13 @@ from dashboards.live.address import Shown, from_query, to_query
 from dashboards.live.drawing import Readers, choices, draw, known_axes, told
 from dashboards.live.page import page, shell
 from dashboards.live.panel import network_panel
-from dashboards.live.parts import HIDDEN, VISIBLE
 from dashboards.live.trial_list import PER_PAGE, Order, columns_of, found_trials, to_csv, trial_table
 from dashboards.theme import Theme
 from dashboards.words import count, plain
 
 MOST_FAILURES = 40
+HIDDEN: dict[str, str] = {"display": "none"}
+VISIBLE: dict[str, str] = {}
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 CONTROLS = ("study", "beside", "view", "choice", "x", "y", "scale")
 TURN = """(clicks, now) => {
@@ -156,6 +157,7 @@ def _figures(app: Dash, readers: Readers) -> None:
         Output("headline", "children"),
         Output("told", "children"),
         Output("below", "children"),
+        Output("figure", "style"),
         Input("shown", "data"),
         Input("stamp", "data"),
     )
@@ -163,7 +165,8 @@ def _figures(app: Dash, readers: Readers) -> None:
         shown = from_query(query, names)
         rows, facts = readers[shown.study].read()
         below = _failures(shown.study, readers) if shown.view == "failures" else []
-        return plain(facts.study, 80), _headline(shown.study, readers), told(rows, facts, shown.view), below
+        width = {"minWidth": "760px"} if shown.view == "parallel" else {}  # scrolls sideways where there is no room
+        return plain(facts.study, 80), _headline(shown.study, readers), told(rows, facts, shown.view), below, width
 
     @app.callback(Output("panel", "children"), Input("shown", "data"), Input("theme", "data"))
     def tell(query: str | None, theme: Theme | None) -> list[Component]:

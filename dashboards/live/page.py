@@ -9,8 +9,8 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboards.live.address import VIEWS
+from dashboards.live.aria import aria
 from dashboards.live.drawing import Readers
-from dashboards.live.parts import aria
 
 SECONDS_BETWEEN_LOOKS = 2.0
 GRAPH: Any = {

@@ -12,8 +12,8 @@ from dashboards.diagram import draw_plan
 from dashboards.figures.style import INK, new_figure, template
 from dashboards.front import front_rows
 from dashboards.live.address import trial_of
+from dashboards.live.aria import aria
 from dashboards.live.drawing import Readers
-from dashboards.live.parts import aria
 from dashboards.members import Command, member
 from dashboards.table import TrialRow
 from dashboards.theme import BLUE, Theme

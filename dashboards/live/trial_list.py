@@ -11,7 +11,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from dashboards.front import Mask
-from dashboards.live.parts import aria
+from dashboards.live.aria import aria
 from dashboards.report import trial_columns
 from dashboards.table import TrialRow
 from dashboards.words import MISSING, percent
