@@ -42,13 +42,16 @@ def page(readers: Readers) -> Component:
 
 
 def shell() -> str:
-    """The HTML around the page, with its style inside."""
+    """The HTML around the page, with its style and its own program inside."""
     assets = files("dashboards") / "assets"
-    style = "".join((assets / name).read_text(encoding="utf-8") for name in ("report.css", "live.css"))
+    report, live, program = (
+        (assets / name).read_text(encoding="utf-8") for name in ("report.css", "live.css", "live.js")
+    )
     return (
         '<!DOCTYPE html><html lang="en"><head>{%metas%}<title>{%title%}</title>{%css%}'
-        f"<style>{style}</style></head>"
-        "<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body></html>"
+        f"<style>{report}{live}</style></head><body>"
+        "{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}"
+        f"</footer><script>{program}</script></body></html>"
     )
 
 
