@@ -28,7 +28,7 @@ from orchestrator.opening import OpenSearch
 from orchestrator.pools.protocol import Job, Pool
 from orchestrator.projection import RowMaker
 from orchestrator.proposing import Proposing
-from orchestrator.trials import Trial
+from orchestrator.trials import ENDED, Trial
 from workers.records import TrainRequest
 
 WAIT_SECONDS = 0.2  # the longest that the loop sleeps
@@ -95,6 +95,7 @@ class Search:
         return self._decisions.finished
 
     def _start(self) -> None:
+        self._drop_leftovers()
         self._decisions.restore(self._opened.trials)
         for trial in self._decisions.trials.values():
             self._mark(trial)
@@ -171,6 +172,13 @@ class Search:
             checkpoint=str(self._training.checkpoint(trial)),
         )
         self._pool.launch(worker, Job(number=trial.number, attempt=attempt, request=request))
+
+    def _drop_leftovers(self) -> None:
+        """Removes the checkpoints of ended trials whose driver was killed before it did."""
+        ended = {self._training.checkpoint(trial).stem for trial in self._opened.trials if trial.phase in ENDED}
+        for file in self._training.checkpoints.iterdir():
+            if file.name.partition(".")[0] in ended:
+                file.unlink(missing_ok=True)
 
     def _drop_checkpoints(self, trial: Trial) -> None:
         for file in (path := self._training.checkpoint(trial)).parent.glob(f"{path.name}*"):
