@@ -189,12 +189,13 @@ def front_table(rows: list[TrialRow], most: int | None = None) -> Table:
 
 
 def count(number: float | None) -> str:
-    """1,234 below a million, else 12.3 M."""
+    """1,234 below a million, else three digits: 12.3 M."""
     if number is None:
         return "–"
-    if number >= 1e9:
-        return f"{number / 1e9:.3g} G"
-    return f"{number / 1e6:.3g} M" if number >= 1e6 else f"{number:,.0f}"
+    for size, letter in ((1e9, "G"), (1e6, "M")):
+        if number >= size:
+            return f"{number / size:#.3g}".rstrip(".") + f" {letter}"
+    return f"{number:,.0f}"
 
 
 def duration(seconds: float) -> str:

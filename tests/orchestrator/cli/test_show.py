@@ -13,6 +13,7 @@ from dashboards.front import front_rows
 from dashboards.parts import append_part
 from dashboards.table import write_table
 from orchestrator.cli.show import front, status
+from orchestrator.progress import count
 from tests.dashboards.sample import sample_study
 
 ROWS, FACTS = sample_study(60)
@@ -68,3 +69,8 @@ def test_status_fits_eighty_columns_and_counts_every_trial(study: str) -> None:
     assert sum(state["states"].values()) == state["trials"] == sum(row.source == "search" for row in ROWS)
     assert f"front        {len(MEMBERS)} networks" in text
     assert sum(state["failures"].values()) == sum(row.state == "failed" for row in ROWS)
+
+
+def test_large_counts_have_three_digits() -> None:
+    numbers = (None, 0, 999_999, 4.4e6, 24_812_345, 123_456_789, 2.5e9)
+    assert [count(number) for number in numbers] == ["–", "0", "999,999", "4.40 M", "24.8 M", "123 M", "2.50 G"]
