@@ -18,7 +18,12 @@ FORMS = (GROUPED, COMPOSED, NATIVE)
 
 LANES = 8  # the native kernels handle channels in eights
 MAX_FACTORS = 6
-COMPOSING_PAYS = 64  # dense over grouped multiplications up to which the dense kernel wins
+MAX_BRANCH = 32  # input channels of a group; a library's matrix product is faster beyond
+# A dense kernel wins up to so many input channels for each factor that it replaces (measured forward and backward, one
+# thread of an x86-64 with AVX-512, 64 to 1024 channels): group convolutions of one or two channels are slowest by far.
+REACH = 110
+REACH_OF_TINY = 400
+TINY = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ def chosen_forms(plan: Plan, *, native: bool) -> tuple[str, ...]:
     """The form for each unit by a rule, so that the same plan gets the same forms wherever it is trained.
 
     `native`: whether the kernels can be had and fit the device and the precision; they are taken wherever they can run.
-    Other products are composed as long as the dense kernel has not too many more multiplications.
+    Other products are composed as long as the dense kernel is not too wide for the number of factors it replaces.
     """
     return tuple(_chosen(plan, unit, native) for unit in units(plan))
 
@@ -111,11 +116,10 @@ def _composing_pays(plan: Plan, index: int) -> bool:
     product = plan.nodes[index].operation
     assert isinstance(product, Product)
     shapes = list(factor_shapes(product, _given(plan, index)))[spatial_factors(product) :]
-    if not shapes:
-        return False
-    grouped = sum(before[0] * after[0] // factor.groups for factor, before, after in shapes)
-    dense = shapes[0][1][0] * shapes[-1][2][0]
-    return dense <= COMPOSING_PAYS * grouped
+    if all(factor.groups == 1 for factor, _, _ in shapes):
+        return False  # nothing is left to compose
+    tiny = [before[0] // factor.groups <= TINY for factor, before, _ in shapes]
+    return shapes[0][1][0] <= sum(REACH_OF_TINY if is_tiny else REACH for is_tiny in tiny)
 
 
 def _starting_at(plan: Plan, follower: list[int | None], index: int) -> list[Unit]:
@@ -168,6 +172,7 @@ def _native_product(plan: Plan, index: int, spatial_before: bool) -> bool:
         and factor.stride == 1
         and not factor.bias
         and before[0] // factor.groups % LANES == 0
+        and before[0] // factor.groups <= MAX_BRANCH
         and after[0] // factor.groups % LANES == 0
         for factor, before, after in shapes
     )
