@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from rich.table import Table
 
 from orchestrator.sampler.encoding import Floats
 from orchestrator.simulator.simulate import Reached, SimulationResult
 
 MOMENTS = 200  # of the virtual clock
+MOST_POINTS = 2000  # of a line
 COUNTS = (25, 50, 100, 200, 400, 1000, 10_000, 100_000)  # trainings of which the terminal tells
 TARGETS = (0.9, 0.95, 0.99)  # shares whose training time is told
 
@@ -49,14 +51,19 @@ def _facts(row: Reached, at: Floats) -> dict[str, Any]:
 
 
 def _series(x: Floats, shares: Floats) -> dict[str, list[float]]:
-    """At most MOMENTS of the columns: the last one always, the others evenly."""
-    kept = np.unique(np.linspace(0, shares.shape[1] - 1, min(shares.shape[1], 10 * MOMENTS)).astype(int))
+    """The columns, thinned evenly where they are many."""
+    kept = _evenly(shares.shape[1])
     return {
         "at": x[kept].tolist(),
         "mean": shares[:, kept].mean(axis=0).tolist(),
         "deviation": _deviation(shares[:, kept]).tolist(),
         "standard_error": (_deviation(shares[:, kept]) / np.sqrt(len(shares))).tolist(),
     }
+
+
+def _evenly(count: int) -> npt.NDArray[np.int64]:
+    """At most MOST_POINTS of so many columns, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).astype(np.int64))
 
 
 def _deviation(shares: Floats) -> Floats:
@@ -105,6 +112,8 @@ def write_page(result: SimulationResult, path: str | Path) -> None:
     from dashboards.figures.comparison import Line, comparison_figure, write_figures
 
     def line(row: Reached, x: Floats, shares: Floats) -> Line:
+        kept = _evenly(shares.shape[1])
+        x, shares = x[kept], shares[:, kept]
         error = _deviation(shares) / np.sqrt(len(shares))
         return Line(name=title(row), x=x, y=shares.mean(axis=0), error=error if len(shares) > 1 else None)
 
