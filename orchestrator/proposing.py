@@ -47,13 +47,14 @@ class Proposing:
         self._catalogue = catalogue
         self._proposer = proposer
         self._distributions = distributions
+        self._references = tuple(dict.fromkeys(references))
         self._ledger = Ledger(warm, reference_points(catalogue.space, references))
         self.seconds = 0.0  # that the proposer took
 
-    def record_references(self, names: Sequence[str], present: Sequence[Trial]) -> tuple[Trial, ...]:
+    def begin(self, present: Sequence[Trial]) -> tuple[Trial, ...]:
         """Records the reference networks that the study does not hold yet."""
         held = {trial.candidate.name for trial in present if trial.candidate.source == "reference"}
-        missing = [self._catalogue.reference(name) for name in dict.fromkeys(names) if name not in held]
+        missing = [self._catalogue.reference(name) for name in self._references if name not in held]
         return tuple(self._study.record(candidate, {}) for candidate in missing)
 
     def note(self, trial: Trial) -> None:

@@ -13,8 +13,8 @@ from types import FrameType
 from dashboards.report import write_report
 from dashboards.table import StudyFacts, TrialRow
 from orchestrator.decisions import Decisions, Limits
-from orchestrator.experiment import Experiment
-from orchestrator.opening import OpenSearch, cost_names, open_search, prepare
+from orchestrator.experiment import Experiment, Resources
+from orchestrator.opening import OpenSearch, Say, cost_names, open_search, prepare
 from orchestrator.pools.inline import InlinePool
 from orchestrator.pools.protocol import Pool
 from orchestrator.pools.runner import TRAIN
@@ -23,7 +23,7 @@ from orchestrator.projection import RowMaker, TableWriter, known_data, study_fac
 from orchestrator.proposing import Proposing
 from orchestrator.sampler.named import make_proposer
 from orchestrator.sampler.space import distributions
-from orchestrator.search import Search, Sink, Training
+from orchestrator.search import OneRecipe, Search, Sink
 from orchestrator.study import created_at
 from orchestrator.tracking.address import tracking_uri
 from orchestrator.tracking.open import open_tracker
@@ -127,10 +127,20 @@ def _search(
     )
     with ExitStack() as stack:
         display.say(_starting(experiment))
-        pool = _pool(experiment, runner)
+        pool = make_pool(experiment.resources, runner)
         stack.callback(pool.close)
-        search = Search(opened, _decisions(opened), pool, proposing, rows, _training(experiment), sinks)
-        stack.enter_context(_interruptible(search, display))
+        search = Search(
+            opened.study,
+            opened.trials,
+            prepared.catalogue,
+            _decisions(opened),
+            pool,
+            proposing,
+            rows,
+            one_recipe(experiment),
+            sinks,
+        )
+        stack.enter_context(interruptible(search, display.say))
         return search.run(), proposing.seconds
 
 
@@ -145,7 +155,8 @@ def _decisions(opened: OpenSearch) -> Decisions:
     return Decisions(limits, opened.prepared.promotion, cost_names(experiment))
 
 
-def _training(experiment: Experiment) -> Training:
+def one_recipe(experiment: Experiment) -> OneRecipe:
+    """What the search's workers are asked for; the folder of the checkpoints is made."""
     resources = experiment.resources
     checkpoints = Path(experiment.checkpoints) if experiment.checkpoints else experiment.folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -160,11 +171,11 @@ def _training(experiment: Experiment) -> Training:
         device="auto" if resources.gpus_per_worker else "cpu",
         threads=max(1, int(resources.cpus_per_worker)),
     )
-    return Training(template=template, checkpoints=checkpoints.resolve())
+    return OneRecipe(template=template, checkpoints=checkpoints.resolve())
 
 
-def _pool(experiment: Experiment, runner: str) -> Pool:
-    resources = experiment.resources
+def make_pool(resources: Resources, runner: str = TRAIN) -> Pool:
+    """The pool that the resources describe. Ray is started, or connected to."""
     if resources.pool == "inline":
         return InlinePool(runner)
     from orchestrator.pools.ray import RayPool, WorkerNeeds
@@ -207,13 +218,13 @@ def _starting(experiment: Experiment) -> str:
 
 
 @contextmanager
-def _interruptible(search: Search, display: Display) -> Iterator[None]:
+def interruptible(search: Search, say: Say) -> Iterator[None]:
     """The first ctrl-C or SIGTERM ends the search between two events, the second at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         for signal_number in SIGNALS:
             signal.signal(signal_number, signal.SIG_DFL)
-        display.say("stopping; what is trained so far is kept (once more to leave at once)")
+        say("stopping; what is trained so far is kept (once more to leave at once)")
         search.interrupt("interrupted")
 
     before = {number: signal.signal(number, stop) for number in SIGNALS}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from dashboards.table import TrialRow
+from orchestrator.candidates import Catalogue
 from orchestrator.decisions import (
     Command,
     Decisions,
@@ -24,11 +25,11 @@ from orchestrator.decisions import (
     Tell,
     Tick,
 )
-from orchestrator.opening import OpenSearch
 from orchestrator.pools.protocol import Job, Pool
-from orchestrator.projection import RowMaker
-from orchestrator.proposing import Proposing
+from orchestrator.proposing import Snapshot
+from orchestrator.study import Study
 from orchestrator.trials import ENDED, Trial
+from search_spaces.plan import Plan
 from workers.records import TrainRequest
 
 WAIT_SECONDS = 0.2  # the longest that the loop sleeps
@@ -41,9 +42,40 @@ class Sink(Protocol):
     def update(self, rows: Iterable[TrialRow]) -> None: ...
 
 
+class TrialMaker(Protocol):
+    """Who records trials: those that are trained from the start, and more when workers are free."""
+
+    def begin(self, present: Sequence[Trial]) -> tuple[Trial, ...]:
+        """Records what is to be trained before anything is proposed, and is not among the trials there are."""
+
+    def note(self, trial: Trial) -> None:
+        """Takes note of where a trial stands now."""
+
+    def snapshot(self) -> Snapshot:
+        """What a proposal may know."""
+
+    def propose(self, count: int, snapshot: Snapshot) -> Recorded:
+        """Records up to `count` new trials; runs on a thread of its own."""
+
+
+class Rows(Protocol):
+    """Makes the rows that the sinks take."""
+
+    def row(self, trial: Trial) -> TrialRow: ...
+
+
+class Training(Protocol):
+    """What a worker is asked to do for a trial. `checkpoints`: the folder that holds all of them and nothing else."""
+
+    checkpoints: Path
+
+    def checkpoint(self, trial: Trial) -> Path: ...
+    def request(self, trial: Trial, plan: Plan, stop_epoch: int) -> TrainRequest: ...
+
+
 @dataclass(slots=True, kw_only=True)
-class Training:
-    """What every request of this search shares."""
+class OneRecipe:
+    """Every trial of a search is trained alike."""
 
     template: TrainRequest
     checkpoints: Path
@@ -51,25 +83,33 @@ class Training:
     def checkpoint(self, trial: Trial) -> Path:
         return self.checkpoints / f"trial-{trial.number:06d}.pt"
 
+    def request(self, trial: Trial, plan: Plan, stop_epoch: int) -> TrainRequest:
+        checkpoint = str(self.checkpoint(trial))
+        return replace(self.template, key=str(trial.number), plan=plan, stop_epoch=stop_epoch, checkpoint=checkpoint)
+
 
 class Search:
     """One run of the loop. `interrupt` may be called from a signal handler."""
 
     def __init__(
         self,
-        opened: OpenSearch,
+        study: Study,
+        trials: Sequence[Trial],
+        catalogue: Catalogue,
         decisions: Decisions,
         pool: Pool,
-        proposing: Proposing,
-        rows: RowMaker,
+        maker: TrialMaker,
+        rows: Rows,
         training: Training,
         sinks: tuple[Sink, ...],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._opened = opened
+        self._study = study
+        self._trials = trials
+        self._catalogue = catalogue
         self._decisions = decisions
         self._pool = pool
-        self._proposing = proposing
+        self._maker = maker
         self._rows = rows
         self._training = training
         self._sinks = sinks
@@ -96,14 +136,10 @@ class Search:
 
     def _start(self) -> None:
         self._drop_leftovers()
-        self._decisions.restore(self._opened.trials)
+        self._decisions.restore(self._trials)
         for trial in self._decisions.trials.values():
             self._mark(trial)
-        self._handle(
-            Recorded(
-                self._proposing.record_references(self._opened.prepared.experiment.references, self._opened.trials)
-            )
-        )
+        self._handle(Recorded(self._maker.begin(self._trials)))
         self._publish()
 
     def _events(self) -> list[Event]:
@@ -129,7 +165,7 @@ class Search:
             for trial in event.trials:
                 self._mark(trial)
         commands = self._decisions.handle(event, self._clock())
-        with self._opened.study.grouped():
+        with self._study.grouped():
             for command in commands:
                 self._write(command)
         for command in commands:
@@ -138,9 +174,9 @@ class Search:
     def _write(self, command: Command) -> None:
         match command:
             case Keep(number, report):
-                self._opened.study.keep(self._decisions.trials[number], report)
+                self._study.keep(self._decisions.trials[number], report)
             case Tell(number):
-                self._opened.study.tell(self._decisions.trials[number])
+                self._study.tell(self._decisions.trials[number])
             case _:
                 return
         self._mark(self._decisions.trials[number])
@@ -148,12 +184,12 @@ class Search:
     def _mark(self, trial: Trial) -> None:
         """The trial changed: sampler, table, tracker and display shall know."""
         self._changed[trial.number] = trial
-        self._proposing.note(trial)
+        self._maker.note(trial)
 
     def _execute(self, command: Command) -> None:
         match command:
             case Propose(count):
-                self._proposals = self._thread.submit(self._proposing.propose, count, self._proposing.snapshot())
+                self._proposals = self._thread.submit(self._maker.propose, count, self._maker.snapshot())
             case Launch(number, attempt, worker, stop_epoch):
                 self._launch(self._decisions.trials[number], attempt, worker, stop_epoch)
             case Tell(number):
@@ -164,18 +200,12 @@ class Search:
                 pass
 
     def _launch(self, trial: Trial, attempt: int, worker: str, stop_epoch: int) -> None:
-        request = replace(
-            self._training.template,
-            key=str(trial.number),
-            plan=self._opened.prepared.catalogue.plan(trial.candidate),
-            stop_epoch=stop_epoch,
-            checkpoint=str(self._training.checkpoint(trial)),
-        )
+        request = self._training.request(trial, self._catalogue.plan(trial.candidate), stop_epoch)
         self._pool.launch(worker, Job(number=trial.number, attempt=attempt, request=request))
 
     def _drop_leftovers(self) -> None:
         """Removes the checkpoints of ended trials whose driver was killed before it did."""
-        ended = {self._training.checkpoint(trial).stem for trial in self._opened.trials if trial.phase in ENDED}
+        ended = {self._training.checkpoint(trial).stem for trial in self._trials if trial.phase in ENDED}
         for file in self._training.checkpoints.iterdir():
             if file.name.partition(".")[0] in ended:
                 file.unlink(missing_ok=True)
