@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.candidates import Catalogue, budget_of
 from orchestrator.decisions import CostName
@@ -21,6 +22,7 @@ from search_spaces.networks import Task
 from workers.data.facts import DataFacts, describe
 
 Say = Callable[[str], None]
+LAST_RUN = "last_run"  # the study's attribute that says where its data and machines were: defaults of what comes later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +85,23 @@ def open_search(prepared: Prepared, say: Say) -> OpenSearch:
     try:
         storage = open_storage(where, say)
         study = Study.open_or_create(storage, experiment.name, experiment.fixed())
+        study.set_attribute(LAST_RUN, last_run(experiment))
         trials = study.load(prepared.catalogue)
     except BaseException:
         lease.release()
         raise
     return OpenSearch(prepared=prepared, study=study, lease=lease, trials=trials)
+
+
+def last_run(experiment: Experiment) -> dict[str, Any]:
+    """What may change from run to run and is of use afterwards: where the images lie, and the workers."""
+    path = experiment.data.path
+    return {
+        "path": str(Path(path).expanduser().resolve()) if path else None,
+        "download": experiment.data.download,
+        "resources": experiment.resources.model_dump(mode="json"),
+        "checkpoints": experiment.checkpoints,
+    }
 
 
 def storage_of(experiment: Experiment) -> str:
