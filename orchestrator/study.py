@@ -1,4 +1,4 @@
-"""The study in Optuna: the one truth of a search. The only file of the search that imports optuna.
+"""The study in Optuna: the one truth of a search. With `postgres`, the only file of the search that imports optuna.
 
 A trial is written once, RUNNING, before it is launched; while it runs its `progress` and its curve are kept; before it
 is told, everything else is written, for a told trial is immutable. One that ended early is told PRUNED without values.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,30 +17,33 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial
 
 from orchestrator.candidates import Catalogue
+from orchestrator.frozen import TOLD, epoch_json, objective, progress, template, thaw
 from orchestrator.journal import GroupingBackend, check_free_space, mend_journal, remove_dead_lock
-from orchestrator.lease import FileLease, Lease, PostgresLease
-from orchestrator.trials import ENDED, Candidate, Phase, Source, Stint, Trial
-from search_spaces.cost import Cost
-from search_spaces.networks import Value
-from workers.records import EpochReport, Failure, Metrics
+from orchestrator.lease import FileLease, Lease, PostgresLease, unreachable
+from orchestrator.storage_address import is_database, is_postgres, sqlalchemy_url
+from orchestrator.tracking.address import redact
+from orchestrator.trials import Candidate, Trial
+from workers.records import EpochReport
 
 DIRECTIONS = {"accuracy": StudyDirection.MAXIMIZE}  # every other objective is minimised
-TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-PHASES: dict[TrialState, Phase] = {state: phase for phase, state in TOLD.items()}  # type: ignore[misc]
 JOURNAL_NAME = "study.journal"
 
 
 def open_storage(where: str, say: Callable[[str], None] | None = None) -> BaseStorage:
-    """The storage at a journal's path or a database URL. Only a lease's holder may pass `say` and so mend a journal."""
+    """The storage at a journal's path or a database URL. Only a lease's holder may pass `say`, and so write.
+
+    ValueError where a database does not answer, or was set up by another version of Optuna.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    if "://" in where:
-        return RDBStorage(where, engine_kwargs={"pool_pre_ping": True})
+    if is_database(where):
+        return _open_database(where, say)
     journal = Path(where)
     if say is not None:
         for message in mend_journal(journal) + remove_dead_lock(journal):
@@ -50,12 +53,49 @@ def open_storage(where: str, say: Callable[[str], None] | None = None) -> BaseSt
 
 def claim(where: str, study: str) -> Lease:
     """The study's lease. ValueError where another driver holds it."""
-    if "://" in where:
+    if is_postgres(where):
         return PostgresLease(where, study)
     folder = Path(where).parent
     folder.mkdir(parents=True, exist_ok=True)
     check_free_space(folder)
     return FileLease(Path(where + ".lease"))
+
+
+@contextmanager
+def reachable(where: str) -> Iterator[None]:
+    """A database's error inside as the user's fault, with what to do and without the password."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise ValueError(unreachable(where, getattr(error, "orig", None) or error)) from None
+    except StorageInternalError as error:
+        raise ValueError(unreachable(where, getattr(error.__cause__, "orig", None) or error)) from None
+
+
+def _open_database(where: str, say: Callable[[str], None] | None) -> BaseStorage:
+    """A writer's makes its tables where they are missing; a reader's may hold them for long, and changes nothing."""
+    with reachable(where):
+        try:
+            if say is not None and is_postgres(where):
+                from orchestrator.postgres import PostgresStorage
+
+                return PostgresStorage(where, say)
+            return RDBStorage(
+                sqlalchemy_url(where), {"pool_pre_ping": True}, skip_table_creation=is_postgres(where) and say is None
+            )
+        except RuntimeError as error:  # Optuna's check of the tables' version
+            raise ValueError(_other_version(where, str(error))) from None
+
+
+def _other_version(where: str, words: str) -> str:
+    if "storage upgrade" not in words:
+        return f"storage {redact(where)}: {words}"
+    return (
+        f"storage {redact(where)}: its tables were set up by an older Optuna; stop every search on it, back it up, and run "
+        "`optuna storage upgrade --storage STORAGE_URL`"
+    )
 
 
 class Study:
@@ -68,6 +108,7 @@ class Study:
         self.id = storage.get_study_id_from_name(name)
         self._ids: dict[int, int] = {}  # trial number -> Optuna's trial id
         self._kept: dict[int, set[int]] = {}  # trial number -> epochs of its curve that are written
+        self._lease: Lease | None = None
 
     @classmethod
     def open_or_create(cls, storage: BaseStorage, name: str, fixed: dict[str, Any]) -> Study:
@@ -99,33 +140,65 @@ class Study:
     def set_attribute(self, key: str, value: Any) -> None:
         self.storage.set_study_user_attr(self.id, key, value)
 
-    def grouped(self) -> AbstractContextManager[None]:
-        """A block whose writes reach a journal's disk together, at its end. A database commits each by itself."""
-        backend = self.storage._backend if isinstance(self.storage, JournalStorage) else None
-        return backend.grouped() if isinstance(backend, GroupingBackend) else nullcontext()
+    def describe(self, **attributes: Any) -> None:
+        """Sets those of the study's attributes that differ."""
+        known = self.attributes()
+        for key, value in attributes.items():
+            if known.get(key) != _plain(value):
+                self.set_attribute(key, value)
 
-    def record(self, candidate: Candidate, distributions: dict[str, BaseDistribution]) -> Trial:
-        """Writes a new trial, RUNNING and queued, in one step; only then may it be launched."""
-        parameters = _parameters(candidate)
-        template = create_trial(
-            state=TrialState.RUNNING,
-            params=parameters,
-            distributions={name: distributions[name] for name in parameters},
-            user_attrs={
-                "name": candidate.name,
-                "source": candidate.source,
-                "family": candidate.family,
-                "plan_key": candidate.plan_key,
-                "cost": asdict(candidate.cost),
-                "macs": candidate.cost.macs,
-                "params": candidate.cost.params,
-                "phase": "queued",
-            },
-        )
-        trial_id = self.storage.create_new_trial(self.id, template_trial=template)
-        number = self.storage.get_trial_number_from_id(trial_id)
-        self._ids[number] = trial_id
-        return Trial(number=number, candidate=candidate)
+    def take_over(self, lease: Lease) -> None:
+        """Only the lease's holder can write from now on. A journal's lock is enough; a database is told who it is."""
+        self._lease = lease
+        if hasattr(self.storage, "fence"):
+            self.storage.fence(self.id, lease.driver)
+
+    def hold(self) -> None:
+        """To be called often while the study is written. LeaseLostError where another driver has taken it over."""
+        if self._lease is not None:
+            self._lease.keep()
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which the storage was away, all in all."""
+        return float(self.storage.patience.seconds) if hasattr(self.storage, "patience") else 0.0
+
+    def grouped(self) -> AbstractContextManager[None]:
+        """A block whose writes reach the disk together, at its end."""
+        backend = self.storage._backend if isinstance(self.storage, JournalStorage) else self.storage
+        group: AbstractContextManager[None] = backend.grouped() if hasattr(backend, "grouped") else nullcontext()
+        return group
+
+    def record(
+        self,
+        candidate: Candidate,
+        distributions: Mapping[str, BaseDistribution],
+        marks: Mapping[str, Any] | None = None,
+    ) -> Trial:
+        """Writes a new trial, RUNNING and queued, in one step; only then may it be launched. marks: more attributes."""
+        return self.record_all([candidate], distributions, marks)[0]
+
+    def record_all(
+        self,
+        candidates: Sequence[Candidate],
+        distributions: Mapping[str, BaseDistribution],
+        marks: Mapping[str, Any] | None = None,
+    ) -> list[Trial]:
+        """The same of several; a database takes all of them in one step."""
+        templates = [template(candidate, distributions, marks or {}) for candidate in candidates]
+        made = self._create(templates) if templates else []
+        self._ids |= {number: trial_id for trial_id, number in made}
+        return [
+            Trial(number=number, candidate=candidate) for candidate, (_, number) in zip(candidates, made, strict=True)
+        ]
+
+    def _create(self, templates: list[FrozenTrial]) -> list[tuple[int, int]]:
+        """The id and the number of each."""
+        if hasattr(self.storage, "create_trials"):
+            made: list[tuple[int, int]] = self.storage.create_trials(self.id, templates)
+            return made
+        ids = [self.storage.create_new_trial(self.id, template_trial=template) for template in templates]
+        return [(trial_id, self.storage.get_trial_number_from_id(trial_id)) for trial_id in ids]
 
     def keep(self, trial: Trial, report: EpochReport | None) -> None:
         """Writes an epoch of a running trial, or where it stands."""
@@ -134,30 +207,34 @@ class Study:
             self._keep_epoch(trial, report)
             return
         self.storage.set_trial_user_attr(trial_id, "phase", trial.phase)
-        self.storage.set_trial_user_attr(trial_id, "progress", _progress(trial))
+        self.storage.set_trial_user_attr(trial_id, "progress", progress(trial))
 
     def tell(self, trial: Trial) -> None:
         """Writes all that is known of an ended trial, then its state; afterwards nothing can change it."""
         trial_id = self._ids[trial.number]
         for report in trial.curve:  # also those that were checkpointed, but whose report an interruption swallowed
             self._keep_epoch(trial, report)
-        self.storage.set_trial_user_attr(trial_id, "progress", _progress(trial))
-        self.storage.set_trial_user_attr(trial_id, "epochs", [_epoch_json(report) for report in trial.curve])
+        self.storage.set_trial_user_attr(trial_id, "progress", progress(trial))
+        self.storage.set_trial_user_attr(trial_id, "epochs", [epoch_json(report) for report in trial.curve])
         if trial.metrics is not None:
             metrics = {name: value for name, value in asdict(trial.metrics).items() if name not in ("curve", "key")}
             self.storage.set_trial_user_attr(trial_id, "metrics", metrics)
         if trial.failure is not None:
             self.storage.set_trial_user_attr(trial_id, "failure", asdict(trial.failure))
         self.storage.set_trial_user_attr(trial_id, "phase", trial.phase)
-        values = [_objective(trial, name) for name in self.objectives] if trial.phase == "complete" else None
+        values = [objective(trial, name) for name in self.objectives] if trial.phase == "complete" else None
         self.storage.set_trial_state_values(trial_id, TOLD[trial.phase], values)
         self._kept.pop(trial.number, None)
 
     def _keep_epoch(self, trial: Trial, report: EpochReport) -> None:
         kept = self._kept.setdefault(trial.number, set())
-        if report.epoch not in kept:
+        if report.epoch not in kept and math.isfinite(report.accuracy):
             self.storage.set_trial_intermediate_value(self._ids[trial.number], report.epoch, report.accuracy)
             kept.add(report.epoch)
+
+    def marks(self) -> dict[int, dict[str, Any]]:
+        """The attributes of every trial, by its number."""
+        return {frozen.number: frozen.user_attrs for frozen in self.storage.get_all_trials(self.id, deepcopy=False)}
 
     def load(self, catalogue: Catalogue) -> list[Trial]:
         """Every trial that this program wrote, as it stood; `catalogue` learns what was seen."""
@@ -167,7 +244,7 @@ class Study:
                 self._ids[frozen.number] = frozen._trial_id
                 if not frozen.state.is_finished():
                     self._kept[frozen.number] = set(frozen.intermediate_values)
-                trials.append(_thaw(frozen, catalogue))
+                trials.append(thaw(frozen, catalogue))
                 catalogue.seen.add(frozen.user_attrs["plan_key"])
         return trials
 
@@ -194,90 +271,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _parameters(candidate: Candidate) -> dict[str, Value]:
-    if candidate.architecture is None:
-        return {}
-    return {"family": candidate.family, **candidate.architecture.parameters}
-
-
-def _objective(trial: Trial, name: str) -> float:
-    accuracy = trial.accuracy
-    assert accuracy is not None
-    assert math.isfinite(accuracy)
-    return accuracy if name == "accuracy" else float(getattr(trial.candidate.cost, name))
-
-
-def _progress(trial: Trial) -> dict[str, Any]:
-    return {
-        "attempts": trial.attempts,
-        "losses": trial.losses,
-        "rung": trial.rung,
-        "stints": [asdict(stint) for stint in trial.stints],
-    }
-
-
-def _epoch_json(report: EpochReport) -> dict[str, Any]:
-    return {name: value for name, value in asdict(report).items() if name != "key"}
-
-
-def _thaw(frozen: FrozenTrial, catalogue: Catalogue) -> Trial:
-    attributes = frozen.user_attrs
-    progress = attributes.get("progress", {})
-    metrics, failure = attributes.get("metrics"), attributes.get("failure")
-    key = str(frozen.number)
-    curve = _curve(frozen)
-    return Trial(
-        number=frozen.number,
-        candidate=_candidate(frozen, catalogue),
-        phase=_phase(frozen),
-        curve=curve,
-        attempts=progress.get("attempts", 0),
-        losses=progress.get("losses", 0),
-        rung=progress.get("rung", 0),
-        metrics=Metrics(**{**metrics, "key": key, "forms": tuple(metrics["forms"])}) if metrics else None,
-        failure=Failure(**failure) if failure else None,
-        stints=[Stint(**stint) for stint in progress.get("stints", ())],
-    )
-
-
-def _phase(frozen: FrozenTrial) -> Phase:
-    """A power cut may fall between a trial's last phase and its state: then it has not ended, and goes on from its
-    checkpoint, which is only removed once the state is on the disk."""
-    if frozen.state in PHASES:
-        return PHASES[frozen.state]
-    phase: Phase = frozen.user_attrs["phase"]
-    if phase == "pruned":
-        return "paused"
-    return "lost" if phase in ENDED else phase
-
-
-def _candidate(frozen: FrozenTrial, catalogue: Catalogue) -> Candidate:
-    attributes = frozen.user_attrs
-    source: Source = attributes["source"]
-    family: str = attributes["family"]
-    return Candidate(
-        name=attributes["name"],
-        source=source,
-        family=family,
-        architecture=None if source == "reference" else catalogue.space.from_parameters(family, frozen.params),
-        plan_key=attributes["plan_key"],
-        cost=Cost(**attributes["cost"]),
-    )
-
-
-def _curve(frozen: FrozenTrial) -> list[EpochReport]:
-    """The kept epochs; those of a trial that still runs have an accuracy only."""
-    key = str(frozen.number)
-    kept = [EpochReport(key=key, **row) for row in frozen.user_attrs.get("epochs", ())]
-    known = {report.epoch for report in kept}
-    rest = [
-        EpochReport(key=key, epoch=epoch, accuracy=value, train_loss=math.nan, learning_rate=math.nan, seconds=0.0)
-        for epoch, value in sorted(frozen.intermediate_values.items())
-        if epoch not in known
-    ]
-    return kept + rest
 
 
 def created_at(storage: BaseStorage, study_id: int) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.lease import FileLease, libpq_url
+from orchestrator.lease import FileLease
 
 HOLD = "import sys, time; from pathlib import Path; from orchestrator.lease import FileLease\n"
 HOLD += "lease = FileLease(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
@@ -30,7 +30,3 @@ def test_a_second_driver_is_refused_while_the_first_lives_and_let_in_when_it_is_
 def test_a_released_lease_can_be_taken_again(tmp_path: Path) -> None:
     FileLease(tmp_path / "lease").release()
     FileLease(tmp_path / "lease").release()
-
-
-def test_sqlalchemys_driver_name_is_taken_off_for_libpq() -> None:
-    assert libpq_url("postgresql+psycopg://u@h/d") == "postgresql://u@h/d"
