@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -130,6 +130,7 @@ class Plan:
 
     nodes: tuple[Node, ...]
     _key: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    _json: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.nodes or not isinstance(self.nodes[0].operation, Input):
@@ -161,6 +162,10 @@ class Plan:
     def places(self) -> tuple[str, ...]:
         """The places in order of first appearance."""
         return tuple(dict.fromkeys(node.place for node in self.nodes))
+
+    def __reduce__(self) -> tuple[Callable[[str], Plan], tuple[str]]:
+        """A plan travels between processes as its JSON, which is made once: pickling every node costs far more."""
+        return plan_from_json, (plan_to_json(self),)
 
 
 class PlanBuilder:
@@ -280,11 +285,13 @@ def factor_shapes(product: Product, given: Shape) -> Iterator[tuple[Conv, Shape,
 
 def plan_to_json(plan: Plan) -> str:
     """The plan as one line of JSON, read back by `plan_from_json`."""
-    rows = [
-        f'{{"op":{_operation_to_json(node.operation)},"inputs":{_compact(node.inputs)},"place":{_compact(node.place)}}}'
-        for node in plan.nodes
-    ]
-    return f"[{','.join(rows)}]"
+    if not plan._json:
+        rows = [
+            f'{{"op":{_operation_to_json(node.operation)},"inputs":{_compact(node.inputs)},"place":{_compact(node.place)}}}'
+            for node in plan.nodes
+        ]
+        plan._json.append(f"[{','.join(rows)}]")
+    return plan._json[0]
 
 
 def plan_from_json(text: str) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -122,6 +123,15 @@ def test_a_plan_comes_back_from_its_json() -> None:
     again = plan_from_json(plan_to_json(plan))
     assert again == plan
     assert again.key == plan.key
+
+
+def test_a_plan_travels_between_processes_as_its_json() -> None:
+    plan = residual()
+    text = pickle.dumps(plan)
+    again = pickle.loads(text)  # noqa: S301 - made one line above
+    assert again == plan
+    assert again.key == plan.key
+    assert plan_to_json(plan).encode() in text
 
 
 @pytest.mark.parametrize("text", ['[{"op": {"kind": "swirl"}, "inputs": [], "place": ""}]', '[{"inputs": []}]', "[]"])
