@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from dashboards.report import write_report
 from dashboards.table import StudyFacts, TrialRow
@@ -110,7 +111,7 @@ def _report(experiment: Experiment, progress: Progress, facts: StudyFacts) -> Pa
 
 
 def _search(
-    opened: OpenSearch, runner: str, rows: RowMaker, sinks: tuple[Sink, ...], display: Display
+    opened: OpenSearch, runner: str, rows: RowMaker, sinks: tuple[Sink[TrialRow], ...], display: Display
 ) -> tuple[str, float]:
     """Why it ended, and the seconds that the sampler took."""
     prepared = opened.prepared
@@ -218,7 +219,7 @@ def _starting(experiment: Experiment) -> str:
 
 
 @contextmanager
-def interruptible(search: Search, say: Say) -> Iterator[None]:
+def interruptible(search: Search[Any], say: Say) -> Iterator[None]:
     """The first ctrl-C or SIGTERM ends the search between two events, the second at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from dashboards.table import TrialRow
 from orchestrator.candidates import Catalogue
 from orchestrator.decisions import (
     Command,
@@ -35,11 +34,15 @@ from workers.records import TrainRequest
 WAIT_SECONDS = 0.2  # the longest that the loop sleeps
 PROPOSAL_WAIT_SECONDS = 0.005  # at a time, where workers may report meanwhile
 
+Row = TypeVar("Row")
+Made = TypeVar("Made", covariant=True)
+Taken = TypeVar("Taken", contravariant=True)
 
-class Sink(Protocol):
+
+class Sink(Protocol[Taken]):
     """Whoever wants to know of changed trials: the table's writer, the tracker, the display."""
 
-    def update(self, rows: Iterable[TrialRow]) -> None: ...
+    def update(self, rows: Iterable[Taken]) -> None: ...
 
 
 class TrialMaker(Protocol):
@@ -58,10 +61,10 @@ class TrialMaker(Protocol):
         """Records up to `count` new trials; runs on a thread of its own."""
 
 
-class Rows(Protocol):
+class Rows(Protocol[Made]):
     """Makes the rows that the sinks take."""
 
-    def row(self, trial: Trial) -> TrialRow: ...
+    def row(self, trial: Trial) -> Made: ...
 
 
 class Training(Protocol):
@@ -88,7 +91,7 @@ class OneRecipe:
         return replace(self.template, key=str(trial.number), plan=plan, stop_epoch=stop_epoch, checkpoint=checkpoint)
 
 
-class Search:
+class Search(Generic[Row]):
     """One run of the loop. `interrupt` may be called from a signal handler."""
 
     def __init__(
@@ -99,9 +102,9 @@ class Search:
         decisions: Decisions,
         pool: Pool,
         maker: TrialMaker,
-        rows: Rows,
+        rows: Rows[Row],
         training: Training,
-        sinks: tuple[Sink, ...],
+        sinks: tuple[Sink[Row], ...],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._study = study
@@ -127,8 +130,8 @@ class Search:
         try:
             self._start()
             while self._decisions.finished is None:
-                for event in self._events():
-                    self._handle(event)
+                self._study.hold()
+                self._handle(self._events())
                 self._publish()
         finally:
             self._thread.shutdown(wait=True, cancel_futures=True)
@@ -139,7 +142,7 @@ class Search:
         self._decisions.restore(self._trials)
         for trial in self._decisions.trials.values():
             self._mark(trial)
-        self._handle(Recorded(self._maker.begin(self._trials)))
+        self._handle([Recorded(self._maker.begin(self._trials))])
         self._publish()
 
     def _events(self) -> list[Event]:
@@ -159,15 +162,19 @@ class Search:
         wait([self._proposals], PROPOSAL_WAIT_SECONDS)
         return 0.0
 
-    def _handle(self, event: Event) -> None:
-        """What follows from an event is in the study before it is done: a crash in between repeats, and loses nothing."""
-        if isinstance(event, Recorded):
-            for trial in event.trials:
+    def _handle(self, events: Sequence[Event]) -> None:
+        """What follows from events is in the study before it is done: a crash in between repeats, and loses nothing."""
+        commands: list[Command] = []
+        for event in events:
+            for trial in event.trials if isinstance(event, Recorded) else ():
                 self._mark(trial)
-        commands = self._decisions.handle(event, self._clock())
+            commands += self._decisions.handle(event, self._clock())
+        waited = self._study.waited
         with self._study.grouped():
             for command in commands:
                 self._write(command)
+        if self._study.waited > waited:
+            self._decisions.excuse(self._study.waited - waited)
         for command in commands:
             self._execute(command)
 
