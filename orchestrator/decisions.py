@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.packing import Packing
 from orchestrator.promotion import Promotion
 from orchestrator.trials import ENDED, Trial
 from workers.records import EpochReport, Failure, Message, Metrics
@@ -31,7 +32,10 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
+    """A worker is there; `memory`: the bytes of its share, None where nothing bounds it."""
+
     worker: str
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Propose:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Train `trial` on `worker` up to `stop_epoch`, from its checkpoint where it has one."""
+    """Train `trial` on `worker` up to `stop_epoch`, from its checkpoint where it has one, in parts of its micro-batch."""
 
     number: int
     attempt: int
@@ -132,10 +136,17 @@ class Limits:
 class Decisions:
     """The state of a search. `handle` is the only way in; `trials` is for reading."""
 
-    def __init__(self, limits: Limits, promotion: Promotion, costs: tuple[CostName, ...] = ("macs",)) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        promotion: Promotion,
+        costs: tuple[CostName, ...] = ("macs",),
+        packing: Packing | None = None,
+    ) -> None:
         self.limits = limits
         self.promotion = promotion
         self.costs = costs
+        self.packing = packing
         self.trials: dict[int, Trial] = {}
         self.free: deque[str] = deque()
         self.running: dict[str, int] = {}  # worker -> trial
@@ -147,6 +158,7 @@ class Decisions:
         self._proposing = 0
         self._exhausted = False
         self._killed: dict[str, Failure] = {}
+        self._shares: dict[str, int | None] = {}  # worker -> bytes
 
     def restore(self, trials: Iterable[Trial]) -> None:
         """Takes up the trials of an earlier run: what was queued, training or lost waits for a worker again."""
@@ -163,8 +175,8 @@ class Decisions:
         match event:
             case Recorded():
                 commands = self._recorded(event)
-            case Joined(worker):
-                commands = self._joined(worker)
+            case Joined(worker, memory):
+                commands = self._joined(worker, memory)
             case Lost(worker, reason):
                 commands = self._lost(worker, reason, now)
             case Said(number, attempt, message):
@@ -175,6 +187,10 @@ class Decisions:
                 self.finished = reason
                 return [Finish(reason)]
         return commands + self._assign(now)
+
+    def excuse(self, seconds: float) -> None:
+        """For so long nobody was listened to, and no worker is late because of it."""
+        self._deadlines = {worker: deadline + seconds for worker, deadline in self._deadlines.items()}
 
     @property
     def unfinished(self) -> bool:
@@ -196,7 +212,8 @@ class Decisions:
             self._queue.append(trial.number)
         return []
 
-    def _joined(self, worker: str) -> list[Command]:
+    def _joined(self, worker: str, memory: int | None) -> list[Command]:
+        self._shares[worker] = memory
         if worker not in self.running and worker not in self.free:
             self.free.append(worker)
         return []
@@ -205,6 +222,7 @@ class Decisions:
         if worker in self.free:
             self.free.remove(worker)
         self._deadlines.pop(worker, None)
+        self._shares.pop(worker, None)
         number = self.running.pop(worker, None)
         failure = self._killed.pop(worker, None)
         if number is None:
@@ -232,12 +250,24 @@ class Decisions:
         self._deadlines.pop(worker, None)
         self.free.append(worker)
         if isinstance(message, Failure):
-            return self._end(trial, message, now)
+            return self._failed(trial, message, self._shares.get(worker), now)
         self._fill_curve(trial, message)
         if message.epochs < self.promotion.last_epoch:
             return self._pause(trial, now)
         trial.metrics = message
         return self._end(trial, None, now)
+
+    def _failed(self, trial: Trial, failure: Failure, share: int | None, now: float) -> list[Command]:
+        """Out of memory is tried once more in smaller parts; the curve so far stays, as its checkpoint does."""
+        if failure.kind != "out_of_memory" or self.packing is None:
+            return self._end(trial, failure, now)
+        smaller = self.packing.smaller(trial)
+        if smaller is None:
+            return self._end(trial, self.packing.explained(trial, failure, share), now)
+        trial.micro_batch, trial.shrunk = smaller, True
+        trial.turn("queued", now)
+        self._queue.appendleft(trial.number)
+        return [Keep(trial.number)]
 
     def _epoch(self, trial: Trial, report: EpochReport) -> list[Command]:
         if report.epoch <= trial.epochs:
@@ -283,7 +313,7 @@ class Decisions:
             number = self._next(now)
             if number is None:
                 break
-            commands += self._launch(self.trials[number], self.free.popleft(), now)
+            commands += self._start(self.trials[number], now)
         commands += self._propose(now)
         if past and not self.running:
             self.finished = "wall clock"
@@ -306,6 +336,15 @@ class Decisions:
             self.trials[promoted].rung = rung + 1
             return promoted
         return self._queue.popleft() if self._queue else None
+
+    def _start(self, trial: Trial, now: float) -> list[Command]:
+        """Launches a trial on the next free worker, or ends it where it cannot fit there."""
+        if self.packing is not None:
+            fitted = self.packing.fitted(trial, self._shares.get(self.free[0]))
+            if isinstance(fitted, Failure):
+                return self._end(trial, fitted, now)
+            trial.micro_batch = fitted
+        return self._launch(trial, self.free.popleft(), now)
 
     def _launch(self, trial: Trial, worker: str, now: float) -> list[Command]:
         trial.begin(worker, now)

@@ -131,6 +131,7 @@ class Resources(Section):
     workers: int | None = Field(None, ge=1)  # None: as many as the cluster holds
     cpus_per_worker: float = Field(1, gt=0)
     gpus_per_worker: float = Field(0, ge=0)
+    memory_per_worker: float | None = Field(None, gt=0)  # GiB for its trainings; None: its share of a GPU, or no limit
     labels: dict[str, str] = {}  # Ray's label selector, e.g. {"ray.io/accelerator-type": "H200"}
     max_losses: int = Field(3, ge=1)  # a trial that lost its worker this often is given up
 

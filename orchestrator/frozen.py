@@ -61,6 +61,8 @@ def progress(trial: Trial) -> dict[str, Any]:
         "attempts": trial.attempts,
         "losses": trial.losses,
         "rung": trial.rung,
+        "micro_batch": trial.micro_batch,
+        "shrunk": trial.shrunk,
         "stints": [asdict(stint) for stint in trial.stints],
     }
 
@@ -89,6 +91,8 @@ def thaw(frozen: FrozenTrial, catalogue: Catalogue) -> Trial:
         attempts=stand.get("attempts", 0),
         losses=stand.get("losses", 0),
         rung=stand.get("rung", 0),
+        micro_batch=stand.get("micro_batch"),
+        shrunk=stand.get("shrunk", False),
         metrics=Metrics(**{**metrics, "key": key, "forms": tuple(metrics["forms"])}) if metrics else None,
         failure=Failure(**failure) if failure else None,
         stints=[Stint(**stint) for stint in stand.get("stints", ())],

@@ -82,7 +82,7 @@ class RowMaker:
             failure_traceback=failure.traceback[-TRACEBACK_LIMIT:] if failure and failure.traceback else None,
             seed=self.experiment.seed,
             recipe=self.recipe,
-            micro_batch=metrics.micro_batch if metrics else None,
+            micro_batch=metrics.micro_batch if metrics else trial.micro_batch,
             device=metrics.device if metrics else None,
             threads=metrics.threads if metrics else None,
             forms=metrics.forms if metrics else (),

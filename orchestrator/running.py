@@ -13,12 +13,14 @@ from typing import Any
 
 from dashboards.report import write_report
 from dashboards.table import StudyFacts, TrialRow
+from orchestrator.candidates import Catalogue
 from orchestrator.decisions import Decisions, Limits
 from orchestrator.experiment import Experiment, Resources
 from orchestrator.opening import OpenSearch, Say, cost_names, open_search, prepare
+from orchestrator.packing import Packing
 from orchestrator.pools.inline import InlinePool
 from orchestrator.pools.protocol import Pool
-from orchestrator.pools.runner import TRAIN
+from orchestrator.pools.runner import ATTEMPT, TRAIN
 from orchestrator.progress import Display, Progress, make_display
 from orchestrator.projection import RowMaker, TableWriter, known_data, study_facts
 from orchestrator.proposing import Proposing
@@ -31,6 +33,7 @@ from orchestrator.tracking.open import open_tracker
 from orchestrator.trials import ENDED
 from search_spaces.plan import Input, Node, Plan
 from workers.allocator import worker_environment
+from workers.memory import GIB, training_memory
 from workers.records import TrainRequest
 
 EMPTY = Plan(
@@ -52,7 +55,7 @@ class Ended:
     proposal_seconds: float  # that the sampler took, on a thread of its own
 
 
-def run_search(experiment: Experiment, runner: str = TRAIN) -> Ended:
+def run_search(experiment: Experiment, runner: str = ATTEMPT) -> Ended:
     """Runs or resumes the experiment's search to its end. ValueError, before anything starts, where it cannot run.
 
     runner: `module:function` of what a worker does with a request.
@@ -153,7 +156,15 @@ def _decisions(opened: OpenSearch) -> Decisions:
         time_limit=experiment.training.time_limit,
         max_losses=experiment.resources.max_losses,
     )
-    return Decisions(limits, opened.prepared.promotion, cost_names(experiment))
+    data = opened.prepared.data
+    packing = make_packing(experiment, opened.prepared.catalogue, data.train + data.validation)
+    return Decisions(limits, opened.prepared.promotion, cost_names(experiment), packing)
+
+
+def make_packing(experiment: Experiment, catalogue: Catalogue, images: int) -> Packing:
+    """Estimates under the experiment's recipe, with so many images on the device."""
+    recipe, gpu = experiment.recipe(), experiment.resources.gpus_per_worker > 0
+    return Packing(lambda candidate: training_memory(catalogue.plan(candidate), recipe, gpu=gpu, images=images))
 
 
 def one_recipe(experiment: Experiment) -> OneRecipe:
@@ -177,13 +188,15 @@ def one_recipe(experiment: Experiment) -> OneRecipe:
 
 def make_pool(resources: Resources, runner: str = TRAIN) -> Pool:
     """The pool that the resources describe. Ray is started, or connected to."""
+    memory = round(resources.memory_per_worker * GIB) if resources.memory_per_worker else None
     if resources.pool == "inline":
-        return InlinePool(runner)
+        return InlinePool(runner, memory)
     from orchestrator.pools.ray import RayPool, WorkerNeeds
 
     needs = WorkerNeeds(
         cpus=resources.cpus_per_worker,
         gpus=resources.gpus_per_worker,
+        memory=memory,
         labels=resources.labels,
         environment=worker_environment(max(1, int(resources.cpus_per_worker))),
     )

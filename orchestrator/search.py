@@ -208,6 +208,8 @@ class Search(Generic[Row]):
 
     def _launch(self, trial: Trial, attempt: int, worker: str, stop_epoch: int) -> None:
         request = self._training.request(trial, self._catalogue.plan(trial.candidate), stop_epoch)
+        if trial.micro_batch is not None:
+            request = replace(request, recipe=replace(request.recipe, micro_batch=trial.micro_batch))
         self._pool.launch(worker, Job(number=trial.number, attempt=attempt, request=request))
 
     def _drop_leftovers(self) -> None:

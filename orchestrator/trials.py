@@ -48,6 +48,8 @@ class Trial:
     attempts: int = 0  # launches
     losses: int = 0  # launches that ended with the worker's death
     rung: int = 0  # how many rungs it was promoted past
+    micro_batch: int | None = None  # images at a time where memory is too small for the recipe's; part of its recipe
+    shrunk: bool = False  # it ran out of memory once, and goes on in smaller parts
     metrics: Metrics | None = None
     failure: Failure | None = None
     stints: list[Stint] = field(default_factory=list)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from workers.memory import GPU_CONTEXT
 from workers.records import Precision
 
 MIB = 2**20
@@ -42,6 +43,20 @@ def pick_precision(precision: Precision, device: torch.device) -> torch.dtype:
     if precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float32
+
+
+def claim_share(gpus: float) -> int | None:
+    """Keeps this process to its share of a GPU; the share in bytes, or None where it holds no GPU.
+
+    The allocator is bounded by the share less what the process itself takes on the GPU, which lies outside of it.
+    """
+    if gpus <= 0 or not torch.cuda.is_available():
+        return None
+    whole = torch.cuda.get_device_properties(0).total_memory
+    share = int(whole * min(1.0, gpus))  # a training runs on one GPU, however many its worker holds
+    if gpus < 1:
+        torch.cuda.set_per_process_memory_fraction(max(share - GPU_CONTEXT, GPU_CONTEXT) / whole, 0)
+    return share
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -19,27 +19,29 @@ CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")  # user:password in an address
 
 
 def run(request: TrainRequest) -> Iterator[Message]:
-    """Trains; ends with Metrics or Failure and never raises (interrupts and a closed generator pass).
+    """`attempt`, and once more where memory did not suffice: half the batch at a time, the same effective batch
+    (Metrics.micro_batch). Without a checkpoint the epochs are then reported again from the first."""
+    smaller = smaller_request(request)
+    for message in attempt(request):
+        if isinstance(message, Failure) and message.kind == "out_of_memory" and smaller is not None:
+            yield from attempt(smaller)
+        else:
+            yield message
 
-    Out of memory is tried once more with half the batch at a time and the same effective batch (Metrics.micro_batch);
-    without a checkpoint the epochs are then reported again from the first.
-    """
+
+def attempt(request: TrainRequest) -> Iterator[Message]:
+    """Trains; ends with Metrics or Failure and never raises (interrupts and a closed generator pass)."""
     epochs = 0
-    attempt = request
-    while True:
-        try:
-            for message in train(attempt):
-                if isinstance(message, EpochReport):
-                    epochs = message.epoch
-                yield message
-            return
-        except Exception as error:
-            smaller = smaller_request(attempt) if failure_kind(error) == "out_of_memory" else None
-            if smaller is None or attempt is not request:
-                yield failure(request, error, epochs)
-                return
-            attempt = smaller
-        _free_memory()
+    try:
+        for message in train(request):
+            if isinstance(message, EpochReport):
+                epochs = message.epoch
+            yield message
+        return
+    except Exception as error:
+        failed = failure(request, error, epochs)
+    _free_memory()  # here, where the error no longer holds the frames that hold the tensors
+    yield failed
 
 
 def smaller_request(request: TrainRequest) -> TrainRequest | None:

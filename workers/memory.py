@@ -215,7 +215,7 @@ def _forward(sizes: Sequence[int], steps: Sequence[_Step]) -> Iterator[int]:
 
 def _backward(sizes: Sequence[int], steps: Sequence[_Step]) -> Iterator[int]:
     """From the last step to the first: what the steps up to it keep, and the gradients of tensors still to be used."""
-    kept_before = list(accumulate((step.kept for step in steps), frozenset.union))
+    kept_before = list(accumulate((step.kept for step in steps), lambda before, kept: before | kept))
     inner_before = list(accumulate(step.inner for step in steps))
     gradients = {steps[-1].output}
     for number in range(len(steps) - 1, -1, -1):

@@ -24,6 +24,7 @@ from workers.builder import build
 from workers.checkpoint import Checkpoint, Progress, resume, save, signature
 from workers.data.dataset import Dataset, Part, load
 from workers.device import peak_memory_mib, pick_device, pick_precision, reset_peak_memory, set_threads
+from workers.memory import SCORING_BATCH, scoring_batch
 from workers.native.library import library
 from workers.records import EpochReport, Metrics, Recipe, TrainRequest
 from workers.schedule import learning_rate
@@ -31,7 +32,6 @@ from workers.units import chosen_forms, fitting_forms
 
 logger = logging.getLogger(__name__)
 
-SCORING_BATCH = 256
 FINITE_CHECK_STEPS = 32  # how often the loss is looked at within an epoch
 
 
@@ -75,6 +75,7 @@ def train(request: TrainRequest) -> Iterator[EpochReport | Metrics]:
         network.load_state_dict(found.network)
         optimiser.load_state_dict(found.optimiser)
     steps = steps_per_epoch(len(training), recipe.batch_size)
+    at_once = scoring_batch(recipe.batch_size, micro_batch)
 
     for epoch in range(progress.epoch + 1, stop_epoch + 1):
         epoch_started = time.perf_counter()
@@ -97,9 +98,9 @@ def train(request: TrainRequest) -> Iterator[EpochReport | Metrics]:
         train_seconds = time.perf_counter() - epoch_started
 
         if request.split == "validation":
-            accuracy = score(network, scored, mean_C, std_C, precision)
+            accuracy = score(network, scored, mean_C, std_C, precision, at_once)
         elif epoch == recipe.epochs:
-            accuracy = score(network, data.test().to(device), mean_C, std_C, precision)
+            accuracy = score(network, data.test().to(device), mean_C, std_C, precision, at_once)
         else:
             accuracy = math.nan
         seconds = time.perf_counter() - epoch_started
@@ -225,13 +226,15 @@ def training_step(
 
 
 @torch.no_grad()
-def score(network: nn.Module, part: Part, mean_C: Tensor, std_C: Tensor, precision: torch.dtype) -> float:
-    """The accuracy on a split, in evaluation mode."""
+def score(
+    network: nn.Module, part: Part, mean_C: Tensor, std_C: Tensor, precision: torch.dtype, at_once: int = SCORING_BATCH
+) -> float:
+    """The accuracy on a split, in evaluation mode, `at_once` images at a time."""
     network.eval()
     device = part.labels_N.device
     correct = torch.zeros((), dtype=torch.int64, device=device)
-    for start in range(0, len(part), SCORING_BATCH):
-        images, labels = part.images_NCHW[start : start + SCORING_BATCH], part.labels_N[start : start + SCORING_BATCH]
+    for start in range(0, len(part), at_once):
+        images, labels = part.images_NCHW[start : start + at_once], part.labels_N[start : start + at_once]
         with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
             scores = network(normalised(images, mean_C, std_C))
         correct += (scores.argmax(1) == labels).sum()

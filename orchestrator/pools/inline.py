@@ -15,8 +15,9 @@ WORKER = "inline"
 class InlinePool:
     """Each call of `events` trains on until the next message; a time limit is kept between batches only."""
 
-    def __init__(self, runner: str = TRAIN) -> None:
+    def __init__(self, runner: str = TRAIN, memory: int | None = None) -> None:
         self._runner = runner
+        self._memory = memory
         self._joined = False
         self._job: Job | None = None
         self._messages: Iterator[Message] = iter(())
@@ -30,7 +31,7 @@ class InlinePool:
     def events(self, timeout: float) -> list[PoolEvent]:
         if not self._joined:
             self._joined = True
-            return [Joined(WORKER)]
+            return [Joined(WORKER, self._memory)]
         if self._job is None:
             return []
         job, message = self._job, next(self._messages)

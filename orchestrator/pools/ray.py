@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import platform
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,10 +30,14 @@ QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerNeeds:
-    """What one worker holds; `labels` is Ray's label selector, `environment` its process's own variables."""
+    """What one worker holds; `labels` is Ray's label selector, `environment` its process's own variables.
+
+    memory: bytes that its trainings may take; None: its share of a GPU, which it tells when it joins.
+    """
 
     cpus: float = 1
     gpus: float = 0
+    memory: int | None = None
     labels: Mapping[str, str]
     environment: Mapping[str, str]
 
@@ -42,12 +45,17 @@ class WorkerNeeds:
 class TrainWorker:
     """The actor: trains one request at a time and streams its messages."""
 
-    def __init__(self, runner: str) -> None:
+    def __init__(self, runner: str, gpus: float) -> None:
         self._runner = runner
+        self._gpus = gpus
 
-    def ready(self) -> str:
-        """Where it runs."""
-        return f"{platform.node()}:{os.getpid()}"
+    def ready(self) -> int | None:
+        """Answers when it runs: the bytes of its share of a GPU, which it keeps to; None without one."""
+        if not self._gpus:
+            return None
+        from workers.device import claim_share
+
+        return claim_share(self._gpus)
 
     def run(self, request: TrainRequest) -> Iterator[Message]:
         yield from resolve(self._runner)(request)
@@ -127,7 +135,7 @@ class RayPool:
             label_selector=dict(self._needs.labels) or None,
             runtime_env={"env_vars": dict(self._needs.environment)},
             max_restarts=0,
-        ).remote(self._runner)
+        ).remote(self._runner, self._needs.gpus)
         seat = _Seat(name, actor, actor.ready.remote())
         self._seats[seat.waiting] = seat
         self._names[name] = seat
@@ -136,10 +144,10 @@ class RayPool:
         seat = self._seats[waiting]
         try:
             if not seat.joined:
-                ray.get(waiting)
+                share = ray.get(waiting)
                 del self._seats[waiting]
                 seat.joined = True
-                self._pending.append(Joined(seat.name))
+                self._pending.append(Joined(seat.name, self._needs.memory or share))
             else:
                 self._hear(seat, ray.get(next(waiting)))
         except StopIteration:

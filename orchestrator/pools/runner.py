@@ -9,6 +9,7 @@ from workers.records import Message, TrainRequest
 
 Runner = Callable[[TrainRequest], Iterator[Message]]
 TRAIN = "workers.guard:run"
+ATTEMPT = "workers.guard:attempt"  # where the decisions know what follows from an out-of-memory
 
 
 def resolve(name: str) -> Runner:
