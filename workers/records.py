@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from search_spaces.plan import Plan
+from workers.measured import MeasuredCost, MeasureSpec
 
 FailureKind = Literal["nan", "out_of_memory", "time_limit", "data", "disk", "exception", "lost"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -64,6 +65,7 @@ class TrainRequest:
     threads: int | None = None  # CPU threads; None keeps the process's own
     split: Literal["validation", "test"] = "validation"  # test: train on train + validation, score test at the end
     forms: tuple[str, ...] = ()  # how each unit is executed (workers.units), in order; empty: the worker chooses
+    measure: MeasureSpec | None = None  # measure it in use after the training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,7 @@ class Metrics:
     threads: int
     forms: tuple[str, ...] = ()
     micro_batch: int | None = None
+    measured: MeasuredCost | None = None
     curve: tuple[EpochReport, ...] = field(default=(), repr=False)
 
 
