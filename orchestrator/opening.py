@@ -14,7 +14,8 @@ from orchestrator.experiment import Experiment
 from orchestrator.lease import Lease
 from orchestrator.promotion import Promotion, default_rungs
 from orchestrator.sampler.proposer import Observation
-from orchestrator.study import JOURNAL_NAME, Study, claim, open_storage
+from orchestrator.storage_address import JOURNAL, check_storage
+from orchestrator.study import JOURNAL_NAME, Study, claim, open_storage, reachable
 from orchestrator.tracking.address import tracking_uri
 from orchestrator.trials import Trial
 from search_spaces.feasible import FeasibleSet
@@ -62,6 +63,7 @@ def prepare(experiment: Experiment) -> Prepared:
     catalogue.seen.clear()
     _check_sampler(experiment)
     tracking_uri(experiment.tracking, experiment.folder)
+    check_storage(experiment.storage)
     return Prepared(
         experiment=experiment,
         data=data,
@@ -84,9 +86,11 @@ def open_search(prepared: Prepared, say: Say) -> OpenSearch:
     lease = claim(where, experiment.name)
     try:
         storage = open_storage(where, say)
-        study = Study.open_or_create(storage, experiment.name, experiment.fixed())
-        study.set_attribute(LAST_RUN, last_run(experiment))
-        trials = study.load(prepared.catalogue)
+        with reachable(where):
+            study = Study.open_or_create(storage, experiment.name, experiment.fixed())
+            study.take_over(lease)
+            study.set_attribute(LAST_RUN, last_run(experiment))
+            trials = study.load(prepared.catalogue)
     except BaseException:
         lease.release()
         raise
@@ -106,7 +110,8 @@ def last_run(experiment: Experiment) -> dict[str, Any]:
 
 def storage_of(experiment: Experiment) -> str:
     """The journal's path, or the database's URL."""
-    return str(experiment.folder / JOURNAL_NAME) if experiment.storage == "journal" else experiment.storage
+    where = check_storage(experiment.storage)
+    return str(experiment.folder / JOURNAL_NAME) if where == JOURNAL else where
 
 
 def cost_names(experiment: Experiment) -> tuple[CostName, ...]:

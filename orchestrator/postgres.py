@@ -163,12 +163,12 @@ class PostgresStorage(RDBStorage):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         with self._writes() as writes:
-            writes.curves[trial_id, step] = intermediate_value
+            writes.curves[trial_id, step] = float(intermediate_value)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         assert state.is_finished()
         with self._writes() as writes:
-            writes.values.update({(trial_id, objective): value for objective, value in enumerate(values or ())})
+            writes.values.update({(trial_id, objective): float(value) for objective, value in enumerate(values or ())})
             writes.states[trial_id] = state
         return True
 
@@ -218,7 +218,7 @@ class PostgresStorage(RDBStorage):
         for (trial_id, _), template in zip(made, templates, strict=True):
             for name, value in template.params.items():
                 distribution = template.distributions[name]
-                stored = distribution.to_internal_repr(value)
+                stored = float(distribution.to_internal_repr(value))
                 params.append((trial_id, name, stored, self._distribution_json(name, distribution)))
             writes.attributes |= {(trial_id, key): json.dumps(item) for key, item in template.user_attrs.items()}
         if params:

@@ -55,7 +55,7 @@ class Proposing:
         """Records the reference networks that the study does not hold yet."""
         held = {trial.candidate.name for trial in present if trial.candidate.source == "reference"}
         missing = [self._catalogue.reference(name) for name in self._references if name not in held]
-        return tuple(self._study.record(candidate, {}) for candidate in missing)
+        return tuple(self._study.record_all(missing, {}))
 
     def note(self, trial: Trial) -> None:
         """Takes note of where a trial stands now."""
@@ -74,10 +74,9 @@ class Proposing:
             began = time.perf_counter()
             proposals = self._proposer.propose(count - len(trials), observed, pending)
             self.seconds += time.perf_counter() - began
-            for architecture in proposals:
-                candidate = self._catalogue.admit(architecture)
-                if candidate is not None:
-                    trials.append(self._study.record(candidate, self._distributions))
+            admitted = [self._catalogue.admit(architecture) for architecture in proposals]
+            candidates = [candidate for candidate in admitted if candidate is not None]
+            trials += self._study.record_all(candidates, self._distributions)
             observed = ()  # told once
             if len(trials) >= count or not proposals:
                 break

@@ -33,6 +33,7 @@ from workers.records import EpochReport
 
 DIRECTIONS = {"accuracy": StudyDirection.MAXIMIZE}  # every other objective is minimised
 JOURNAL_NAME = "study.journal"
+NO_TABLE = "42P01"  # PostgreSQL's SQLSTATE
 
 
 def open_storage(where: str, say: Callable[[str], None] | None = None) -> BaseStorage:
@@ -68,10 +69,12 @@ def reachable(where: str) -> Iterator[None]:
 
     try:
         yield
-    except SQLAlchemyError as error:
-        raise ValueError(unreachable(where, getattr(error, "orig", None) or error)) from None
-    except StorageInternalError as error:
-        raise ValueError(unreachable(where, getattr(error.__cause__, "orig", None) or error)) from None
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        said = getattr(cause, "orig", None) or error
+        if getattr(said, "sqlstate", None) == NO_TABLE:
+            raise ValueError(f"storage {redact(where)}: no study is kept there yet") from None
+        raise ValueError(unreachable(where, said)) from None
 
 
 def _open_database(where: str, say: Callable[[str], None] | None) -> BaseStorage:
@@ -87,6 +90,8 @@ def _open_database(where: str, say: Callable[[str], None] | None) -> BaseStorage
             )
         except RuntimeError as error:  # Optuna's check of the tables' version
             raise ValueError(_other_version(where, str(error))) from None
+        except ValueError as error:  # a port that is no number
+            raise ValueError(unreachable(where, error)) from None
 
 
 def _other_version(where: str, words: str) -> str:
@@ -236,11 +241,11 @@ class Study:
         """The attributes of every trial, by its number."""
         return {frozen.number: frozen.user_attrs for frozen in self.storage.get_all_trials(self.id, deepcopy=False)}
 
-    def load(self, catalogue: Catalogue) -> list[Trial]:
-        """Every trial that this program wrote, as it stood; `catalogue` learns what was seen."""
+    def load(self, catalogue: Catalogue, kind: str | None = None) -> list[Trial]:
+        """Every trial that this program wrote, as it stood; `catalogue` learns what was seen. kind: a search's have none."""
         trials = []
         for frozen in self.storage.get_all_trials(self.id, deepcopy=False):
-            if "plan_key" in frozen.user_attrs:
+            if "plan_key" in frozen.user_attrs and frozen.user_attrs.get("kind") == kind:
                 self._ids[frozen.number] = frozen._trial_id
                 if not frozen.state.is_finished():
                     self._kept[frozen.number] = set(frozen.intermediate_values)

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from orchestrator.tracking.address import redact
+
 COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module:function, one line of help)
     "search": ("orchestrator.cli.search:search", "Run or resume the search of an experiment file."),
     "status": ("orchestrator.cli.show:status", "How far a study is."),
@@ -69,7 +71,7 @@ def main() -> None:
         sys.exit(130)
     except ValueError as error:
         if _is_ours(error):
-            click.echo(f"igcv: {error}", err=True)
+            click.echo(f"igcv: {redact(str(error))}", err=True)
             sys.exit(2)
         raise
     except BrokenPipeError:
