@@ -192,10 +192,6 @@ class Decisions:
         """For so long nobody was listened to, and no worker is late because of it."""
         self._deadlines = {worker: deadline + seconds for worker, deadline in self._deadlines.items()}
 
-    def excuse(self, seconds: float) -> None:
-        """For so long nobody was listened to, and no worker is late because of it."""
-        self._deadlines = {worker: deadline + seconds for worker, deadline in self._deadlines.items()}
-
     @property
     def unfinished(self) -> bool:
         """Whether trials wait, run or are paused."""
