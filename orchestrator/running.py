@@ -31,6 +31,7 @@ from orchestrator.study import created_at
 from orchestrator.tracking.address import tracking_uri
 from orchestrator.tracking.open import open_tracker
 from orchestrator.trials import ENDED
+from orchestrator.weights import FrontWeights
 from search_spaces.plan import Input, Node, Plan
 from workers.allocator import worker_environment
 from workers.memory import GIB, training_memory
@@ -143,6 +144,7 @@ def _search(
             rows,
             one_recipe(experiment),
             sinks,
+            keeper=FrontWeights(experiment.folder, cost_names(experiment), opened.trials),
         )
         stack.enter_context(interruptible(search, display.say))
         return search.run(), proposing.seconds

@@ -91,6 +91,13 @@ class OneRecipe:
         return replace(self.template, key=str(trial.number), plan=plan, stop_epoch=stop_epoch, checkpoint=checkpoint)
 
 
+class Keeper(Protocol):
+    """Whoever wants the last checkpoints of some of the trials that ended."""
+
+    def take(self, trial: Trial, checkpoint: Path) -> None:
+        """The trial ended; what is still at `checkpoint` afterwards is removed."""
+
+
 class Search(Generic[Row]):
     """One run of the loop. `interrupt` may be called from a signal handler."""
 
@@ -106,6 +113,7 @@ class Search(Generic[Row]):
         training: Training,
         sinks: tuple[Sink[Row], ...],
         clock: Callable[[], float] = time.time,
+        keeper: Keeper | None = None,
     ) -> None:
         self._study = study
         self._trials = trials
@@ -117,6 +125,7 @@ class Search(Generic[Row]):
         self._training = training
         self._sinks = sinks
         self._clock = clock
+        self._keeper = keeper
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="propose")
         self._proposals: Future[Recorded] | None = None
         self._changed: dict[int, Trial] = {}
@@ -215,12 +224,18 @@ class Search(Generic[Row]):
     def _drop_leftovers(self) -> None:
         """Removes the checkpoints of ended trials whose driver was killed before it did."""
         ended = {self._training.checkpoint(trial).stem for trial in self._trials if trial.phase in ENDED}
+        for trial in self._trials:
+            if self._keeper is not None and trial.phase in ENDED:
+                self._keeper.take(trial, self._training.checkpoint(trial))
         for file in self._training.checkpoints.iterdir():
             if file.name.partition(".")[0] in ended:
                 file.unlink(missing_ok=True)
 
     def _drop_checkpoints(self, trial: Trial) -> None:
-        for file in (path := self._training.checkpoint(trial)).parent.glob(f"{path.name}*"):
+        path = self._training.checkpoint(trial)
+        if self._keeper is not None:
+            self._keeper.take(trial, path)
+        for file in path.parent.glob(f"{path.name}*"):
             file.unlink(missing_ok=True)
 
     def _publish(self) -> None:

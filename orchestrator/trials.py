@@ -7,6 +7,7 @@ from typing import Literal
 
 from search_spaces.cost import Cost
 from search_spaces.space import Architecture
+from workers.measured import MEASURED, MeasuredCost
 from workers.records import EpochReport, Failure, Metrics
 
 Phase = Literal["queued", "training", "paused", "lost", "complete", "pruned", "failed"]
@@ -50,6 +51,7 @@ class Trial:
     rung: int = 0  # how many rungs it was promoted past
     micro_batch: int | None = None  # images at a time where memory is too small for the recipe's; part of its recipe
     shrunk: bool = False  # it ran out of memory once, and goes on in smaller parts
+    measured: MeasuredCost | None = None  # in use; known once an attempt has ended, where it is asked for
     metrics: Metrics | None = None
     failure: Failure | None = None
     stints: list[Stint] = field(default_factory=list)
@@ -63,6 +65,12 @@ class Trial:
     def accuracy(self) -> float | None:
         """The final accuracy: known only when the whole recipe was trained."""
         return self.metrics.accuracy if self.phase == "complete" and self.metrics else None
+
+    def cost(self, name: str) -> float | None:
+        """An objective beside accuracy: exact, or as measured; None where it was not measured yet."""
+        if name in MEASURED:
+            return self.measured.value(name) if self.measured else None
+        return float(getattr(self.candidate.cost, name))
 
     @property
     def started_at(self) -> float | None:
