@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,7 @@ def objective(name: str) -> Objective:
 
 def column(rows: Sequence[TrialRow], name: str) -> Floats:
     """One column as it stands in the table, (n,), NaN where null."""
-    values = [getattr(row, objective(name).name) for row in rows]
+    values = list(map(attrgetter(objective(name).name), rows))
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 

@@ -48,6 +48,11 @@ def merge_parts(folder: str | Path) -> Path:
     return path
 
 
+def has_table(folder: str | Path) -> bool:
+    """Whether a study's folder holds a trial table, or the first part of one."""
+    return (Path(folder) / TABLE_NAME).is_file() or bool(_parts(folder))
+
+
 def read_study_arrow(folder: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The newest row of each trial from a study's folder; safe while its writer appends and merges."""
     for _ in range(_TRIES):

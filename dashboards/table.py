@@ -186,7 +186,7 @@ def facts_from_table(table: pa.Table) -> StudyFacts:
     """The study's facts. ValueError where the table is no trial table, or of another version."""
     metadata = table.schema.metadata or {}
     check_version(metadata, "this table")
-    return _facts(metadata[FACTS_KEY])
+    return facts_from_json(metadata[FACTS_KEY])
 
 
 def write_table(path: str | Path, rows: Iterable[TrialRow], facts: StudyFacts) -> None:
@@ -244,7 +244,8 @@ def _metadata(facts: StudyFacts) -> dict[bytes, bytes]:
     return {VERSION_KEY: SCHEMA_VERSION.encode(), FACTS_KEY: json.dumps(asdict(facts)).encode()}
 
 
-def _facts(text: bytes) -> StudyFacts:
+def facts_from_json(text: bytes | str) -> StudyFacts:
+    """Facts as they stand in a table's metadata; keys of another version are left out."""
     values: dict[str, Any] = json.loads(text)
     known = {field.name for field in fields(StudyFacts)}
     given: dict[str, Any] = {

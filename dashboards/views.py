@@ -14,6 +14,7 @@ from dashboards.figures.front import front_figure
 from dashboards.figures.history import hypervolume_figure
 from dashboards.figures.importance import importance_figure
 from dashboards.figures.parallel import parallel_figure
+from dashboards.figures.third import coloured_figure, projections_figure, three_of
 from dashboards.figures.timeline import timeline_figure
 from dashboards.front import OBJECTIVES
 from dashboards.table import StudyFacts, TrialRow
@@ -59,8 +60,19 @@ def _front(rows: Sequence[TrialRow], facts: StudyFacts) -> View:
         told="Found networks, their Pareto front, the references and the budget. The table below lists the front.",
         choices=tuple(
             (OBJECTIVES[cost].title, partial(front_figure, rows, facts, x=cost)) for cost in known_costs(rows, facts)
-        ),
+        )
+        + _in_three(rows, facts),
     )
+
+
+def _in_three(rows: Sequence[TrialRow], facts: StudyFacts) -> tuple[Choice, ...]:
+    """A third quantity as colour, and all pairs of three; none where only one cost is known."""
+    first, second, third = three_of(rows, facts)
+    if first != "accuracy" or len(known_costs(rows, facts)) < 2:
+        return ()
+    coloured = partial(coloured_figure, rows, facts, second, first, third)
+    name = f"{OBJECTIVES[second].title}, colour: {OBJECTIVES[third].title}"
+    return ((name, coloured), ("all pairs", partial(projections_figure, rows, facts)))
 
 
 def _history(rows: Sequence[TrialRow], facts: StudyFacts) -> View:

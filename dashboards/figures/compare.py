@@ -7,17 +7,19 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 
 from dashboards.figures.history import changes, times
+from dashboards.figures.points import spread
 from dashboards.figures.style import axis, card, evenly, new_figure, note, numbers, small
 from dashboards.front import column, found, front, hypervolume_shares, objective, reference_point
 from dashboards.table import StudyFacts, TrialRow
 from dashboards.theme import FAMILY_COLOURS, FAMILY_SYMBOLS
 from dashboards.words import safe
 
-MOST_DOMINATED = 1500  # of each study
-_DASHES = ("solid", "dash", "dot", "dashdot")
+MOST_DOMINATED = 800  # of each study
+DASHES = ("solid", "dash", "dot", "dashdot")
 Study = tuple[Sequence[TrialRow], StudyFacts]
 
 
@@ -59,8 +61,8 @@ def compared_histories(studies: Sequence[Study], against: Literal["trainings", "
                 y=shares[kept],
                 mode="lines",
                 name=safe(own.study, 40),
-                line={"shape": "hv", "width": 2, "color": _colour(place), "dash": _DASHES[place % len(_DASHES)]},
-                hovertemplate="%{y:.2%} after %{x:.4~g}<extra>" + _no_template(own.study) + "</extra>",
+                line={"shape": "hv", "width": 2, "color": study_colour(place), "dash": DASHES[place % len(DASHES)]},
+                hovertemplate="%{y:.2%} after %{x:.4~g}<extra>" + no_template(own.study) + "</extra>",
             )
         )
     if not figure.data:
@@ -74,17 +76,18 @@ def _add(
 ) -> None:
     name = safe(facts.study, 40)
     figure.add_trace(
-        go.Scattergl(
+        go.Scatter(
             x=small(column(rows, axes[0])),
             y=small(column(rows, axes[1])),
-            customdata=np.stack([np.full(len(rows), place, dtype=np.int32), numbers(rows)], axis=1),
+            customdata=placed(place, numbers(rows)),
             mode="lines+markers" if is_front else "markers",
             name=name if is_front else f"{name}, dominated",
             hovertext=[f"{name}<br>{card(row)}" for row in rows] if is_front else [f"{name} #{r.number}" for r in rows],
             hovertemplate="%{hovertext}<extra></extra>",
-            line={"shape": "hv", "width": 1.5, "color": _colour(place)},
+            error_y=spread(rows, axes[1]) if is_front else None,
+            line={"shape": "hv", "width": 1.5, "color": study_colour(place)},
             marker={
-                "color": _colour(place),
+                "color": study_colour(place),
                 "symbol": FAMILY_SYMBOLS[place % len(FAMILY_SYMBOLS)],
                 "size": 10 if is_front else 5,
                 "opacity": 1.0 if is_front else 0.4,
@@ -93,9 +96,16 @@ def _add(
     )
 
 
-def _colour(place: int) -> str:
+def placed(place: int, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """What a click gives back where several studies are shown: (study's place, trial), (n, 2)."""
+    return np.stack([np.full(len(numbers), place, dtype=np.int32), numbers], axis=1)
+
+
+def study_colour(place: int) -> str:
+    """The colour of the study at this place of a comparison."""
     return FAMILY_COLOURS[place % len(FAMILY_COLOURS)]
 
 
-def _no_template(text: str) -> str:
+def no_template(text: str) -> str:
+    """A name as it may stand in a hover template."""
     return safe(text, 40).replace("%{", "% {")

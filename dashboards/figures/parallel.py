@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboards.figures.style import evenly, new_figure, note, small
+from dashboards.figures.style import SCALE, evenly, new_figure, note, small
 from dashboards.front import OBJECTIVES, Floats, column, found, front, objective
 from dashboards.importance import importances
 from dashboards.table import StudyFacts, TrialRow
 from dashboards.words import compact, percent, plain, safe
 from search_spaces.networks import Value
 
-SCALE = ["#3a66d6", "#4f90b8", "#8a998c", "#c08f3c", "#e07b00"]  # blue to orange, legible on both grounds
 MOST_LINES = 1500
 MOST_PARAMETERS = 9
 Dimension = dict[str, object]
@@ -22,6 +21,13 @@ Dimension = dict[str, object]
 
 def parallel_figure(rows: Sequence[TrialRow], facts: StudyFacts, family: str | None = None) -> go.Figure:
     """One line for each network that was found, coloured by accuracy; with a family, its most important parameters."""
+    return parallel_lines(rows, facts, family)
+
+
+def parallel_lines(
+    rows: Sequence[TrialRow], facts: StudyFacts, family: str | None, studies: Mapping[int, str] | None = None
+) -> go.Figure:
+    """The same; `studies`, the study of each trial by its number, become the first axis where there are several."""
     figure = new_figure(460)
     on_front = front(rows, facts.objectives)
     kept = [
@@ -36,6 +42,9 @@ def parallel_figure(rows: Sequence[TrialRow], facts: StudyFacts, family: str | N
     shown_rows = [rows[index] for index in shown]
     first = _choices("family", [row.family for row in shown_rows]) if family is None else None
     dimensions = [first] if first else _parameters(rows, shown_rows, facts, str(family))
+    if studies:
+        names = list(dict.fromkeys(plain(name, 40) for name in studies.values()))
+        dimensions.insert(0, _choices("study", [plain(studies[row.number], 40) for row in shown_rows], names))
     dimensions += [_choices("front", ["yes" if on_front[index] else "no" for index in shown])]
     dimensions += [
         _measured(shown_rows, name) for name in dict.fromkeys(("depth", "params", "macs", *facts.objectives[::-1]))

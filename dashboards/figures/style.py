@@ -16,6 +16,7 @@ from dashboards.words import amount, described, plain, safe, shown_name
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 MOST_SVG_POINTS = 3000  # beyond it points are drawn by WebGL
+SCALE = ["#3a66d6", "#4f90b8", "#8a998c", "#c08f3c", "#e07b00"]  # blue to orange, legible on both grounds
 INK = {"light": "#1b1f24", "dark": "#e6e9ed"}
 _FAINT = {"light": "#8a939d", "dark": "#8a939d"}
 _GRID = {"light": "#e3e6ea", "dark": "#343b44"}

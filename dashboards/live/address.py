@@ -18,12 +18,17 @@ VIEWS: Mapping[str, str] = {  # key -> its name on the page
     "failures": "Failures",
     "trials": "Table",
 }
+FAMILY = "family"  # what colours tell of, where it is no quantity
+COLOURS = (FAMILY, *OBJECTIVES)
 SCALES = ("", "log", "linear")  # "": as is usual for the quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """The state of the page. `trial` is NUMBER@STUDY, or empty; `choice` is one of the view's figures."""
+    """The state of the page. `trial` is NUMBER@STUDY, or empty; `choice` is one of the view's figures.
+
+    Points stand at `x` and `y`, and their colours tell of `z`.
+    """
 
     study: str
     beside: tuple[str, ...] = ()
@@ -31,6 +36,7 @@ class Shown:
     choice: str = ""
     x: str = "macs"
     y: str = "accuracy"
+    z: str = FAMILY
     scale: str = ""
     trial: str = ""
 
@@ -43,7 +49,7 @@ class Shown:
 def to_query(shown: Shown) -> str:
     """Only what differs from a fresh page."""
     fresh = Shown(study=shown.study)
-    told = {name: getattr(shown, name) for name in ("study", "view", "choice", "x", "y", "scale", "trial")}
+    told = {name: getattr(shown, name) for name in ("study", "view", "choice", "x", "y", "z", "scale", "trial")}
     parts = [(name, value) for name, value in told.items() if name == "study" or value != getattr(fresh, name)]
     return "?" + urlencode([*parts, *(("beside", name) for name in shown.beside)])
 
@@ -54,7 +60,8 @@ def from_query(query: str | None, studies: Sequence[str]) -> Shown:
     first = {name: values[0] for name, values in given.items()}
     shown = Shown(study=first.get("study", studies[0]), choice=first.get("choice", "")[:60])
     known: dict[str, Sequence[str] | Mapping[str, object]] = {
-        "study": studies, "view": VIEWS, "x": OBJECTIVES, "y": OBJECTIVES, "scale": SCALES,
+        "study": studies, "view": VIEWS, "x": OBJECTIVES, "y": OBJECTIVES, "z": COLOURS,
+        "scale": SCALES,
     }  # fmt: skip
     fresh = Shown(study=studies[0])
     for name, names in known.items():

@@ -14,12 +14,12 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 from flask import Flask, abort, request
 
-from dashboards.front import OBJECTIVES, front, front_rows
-from dashboards.live.address import Shown, from_query, to_query
-from dashboards.live.drawing import Readers, choices, draw, known_axes, told
+from dashboards.front import OBJECTIVES, front_rows
+from dashboards.live.address import FAMILY, Shown, from_query, to_query
+from dashboards.live.drawing import PROJECTIONS, Readers, choices, draw, known_axes, told
 from dashboards.live.page import page, shell
 from dashboards.live.panel import network_panel
-from dashboards.live.trial_list import PER_PAGE, Order, columns_of, found_trials, to_csv, trial_table
+from dashboards.live.trial_page import add_table
 from dashboards.theme import Theme
 from dashboards.words import count, plain
 
@@ -27,7 +27,8 @@ MOST_FAILURES = 40
 HIDDEN: dict[str, str] = {"display": "none"}
 VISIBLE: dict[str, str] = {}
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
-CONTROLS = ("study", "beside", "view", "choice", "x", "y", "scale")
+BOXES = ("axes", "colours", "choices", "figure-box", "table-box")  # shown or hidden
+CONTROLS = ("study", "beside", "view", "choice", "x", "y", "z", "scale")
 TURN = """(clicks, now) => {
   const stored = localStorage.getItem("igcv-theme");
   const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
@@ -55,7 +56,7 @@ def make_app(readers: Readers) -> Dash:
     _follow(app, readers)
     _address(app, readers)
     _figures(app, readers)
-    _table(app, readers)
+    add_table(app, readers)
     return app
 
 
@@ -72,9 +73,15 @@ def _follow(app: Dash, readers: Readers) -> None:
     turn: Any = app.clientside_callback  # untyped in Dash
     turn(TURN, Output("theme", "data"), Input("turn", "n_clicks"), State("theme", "data"))
 
-    @app.callback(Output("stamp", "data"), Input("tick", "n_intervals"), Input("shown", "data"), State("stamp", "data"))
+    @app.callback(
+        Output("stamp", "data", allow_duplicate=True),
+        Input("tick", "n_intervals"),
+        State("shown", "data"),
+        State("stamp", "data"),
+        prevent_initial_call=True,
+    )
     def look(_: int | None, query: str | None, before: str | None) -> Any:
-        stamp = "|".join(readers[name].stamp() for name in from_query(query, list(readers)).studies)
+        stamp = stamp_of(from_query(query, list(readers)), readers)
         return stamp if stamp != before else no_update
 
 
@@ -85,44 +92,57 @@ def _address(app: Dash, readers: Readers) -> None:
     @app.callback(
         Output("url", "search"),
         Output("shown", "data"),
+        Output("stamp", "data"),
         *(Output(name, "value") for name in CONTROLS),
         Output("choice", "options"),
         Output("x", "options"),
         Output("y", "options"),
-        *(Output(name, "style") for name in ("axes", "choices", "figure-box", "table-box")),
+        Output("z", "options"),
+        *(Output(name, "style") for name in BOXES),
         Input("url", "search"),
         Input("figure", "clickData"),
-        Input({"type": "trial", "number": ALL}, "n_clicks"),
+        Input({"type": "trial", "number": ALL, "study": ALL}, "n_clicks"),
         *(Input(name, "value") for name in CONTROLS),
+        State("stamp", "data"),
         State("shown", "data"),
     )
     def settle(query: str | None, clicked: Any, _: list[int | None], *values: Any) -> Any:
-        before = values[-1]
+        *given, stamp_before, before = values
         if isinstance(ctx.triggered_id, dict) and not ctx.triggered[0]["value"]:
             raise PreventUpdate  # the table was drawn anew
         if before is None or ctx.triggered_id in (None, "url"):
             shown = from_query(query, names)
         else:
-            shown = _chosen(_from_controls(from_query(before, names), values[:-1], names), clicked)
+            shown = _chosen(_from_controls(from_query(before, names), given, names), clicked)
         rows, facts = readers[shown.study].read()
-        options = choices(rows, facts, shown.view)
+        options = choices(rows, facts, shown)
         if shown.choice not in options:
             shown = replace(shown, choice=options[0] if options else "")
         axes = [{"label": OBJECTIVES[name].title, "value": name} for name in known_axes(rows)]
-        seen = (shown.view == "front", bool(options), shown.view != "trials", shown.view == "trials")
-        address = to_query(shown)
+        colours = [{"label": "families", "value": FAMILY}, *axes]
+        on_plane = shown.view == "front" and shown.choice != PROJECTIONS
+        is_table, is_alone = shown.view == "trials", len(shown.studies) == 1
+        seen = (on_plane, on_plane and is_alone, bool(options), not is_table, is_table)
+        address, stamp = to_query(shown), stamp_of(shown, readers)
         return (
             address,
             address if address != before else no_update,
+            stamp if stamp != stamp_before else no_update,
             *(list(shown.beside) if name == "beside" else getattr(shown, name) for name in CONTROLS),
             options,
             axes,
             axes,
+            colours,
             *(VISIBLE if is_seen else HIDDEN for is_seen in seen),
         )
 
 
-def _from_controls(before: Shown, values: tuple[Any, ...], names: list[str]) -> Shown:
+def stamp_of(shown: Shown, readers: Readers) -> str:
+    """Changes whenever a table does that is shown."""
+    return "|".join(readers[name].stamp() for name in shown.studies)
+
+
+def _from_controls(before: Shown, values: list[Any], names: list[str]) -> Shown:
     """The controls' values, checked as an address is."""
     given = {name: value for name, value in zip(CONTROLS, values, strict=True) if value is not None}
     given["beside"] = tuple(given.get("beside", ()))
@@ -132,7 +152,7 @@ def _from_controls(before: Shown, values: tuple[Any, ...], names: list[str]) -> 
 def _chosen(shown: Shown, clicked: Any) -> Shown:
     """With the network of the click that is being answered, if it is one."""
     if isinstance(ctx.triggered_id, dict):
-        return replace(shown, trial=f"{ctx.triggered_id['number']}@{shown.study}")
+        return replace(shown, trial=f"{ctx.triggered_id['number']}@{ctx.triggered_id['study']}")
     if ctx.triggered_id != "figure" or not clicked:
         return shown
     data = clicked["points"][0].get("customdata")
@@ -164,16 +184,18 @@ def _figures(app: Dash, readers: Readers) -> None:
     def describe(query: str | None, _: str | None) -> Any:
         shown = from_query(query, names)
         rows, facts = readers[shown.study].read()
-        below = _failures(shown.study, readers) if shown.view == "failures" else []
+        below = _failures(shown, readers) if shown.view == "failures" else []
+        heads = [_headline(name, readers, len(shown.studies) > 1) for name in shown.studies]
         width = {"minWidth": "760px"} if shown.view == "parallel" else {}  # scrolls sideways where there is no room
-        return plain(facts.study, 80), _headline(shown.study, readers), told(rows, facts, shown.view), below, width
+        title = plain(facts.study, 80) + (f" and {len(heads) - 1} more" if len(heads) > 1 else "")
+        return title, heads, told(rows, facts, shown), below, width
 
     @app.callback(Output("panel", "children"), Input("shown", "data"), Input("theme", "data"))
     def tell(query: str | None, theme: Theme | None) -> list[Component]:
         return network_panel(from_query(query, names).trial, readers, theme or "light")
 
 
-def _headline(study: str, readers: Readers) -> str:
+def _headline(study: str, readers: Readers, is_named: bool) -> Component:
     rows, facts = readers[study].read()
     searched = [row for row in rows if row.source == "search"]
     states = Counter(row.state for row in searched)
@@ -182,16 +204,23 @@ def _headline(study: str, readers: Readers) -> str:
         f"{len(searched):,}{asked} trials: {', '.join(f'{n:,} {state}' for state, n in states.items()) or 'none yet'}"
     )
     moment = "" if facts.updated_at is None else f"{datetime.fromtimestamp(facts.updated_at, UTC):, as of %H:%M:%S UTC}"
-    return f"{text}; {count(len(front_rows(rows, facts.objectives)), 'network')} on the front{moment}"
+    name = f"{plain(study, 60)}: " if is_named else ""
+    on_front = count(len(front_rows(rows, facts.objectives)), "network")
+    return html.Div(f"{name}{text}; {on_front} on the front{moment}")
 
 
-def _failures(study: str, readers: Readers) -> list[Component]:
+def _failures(shown: Shown, readers: Readers) -> list[Component]:
+    return [part for study in shown.studies for part in _failures_of(study, readers, len(shown.studies) > 1)]
+
+
+def _failures_of(study: str, readers: Readers, is_named: bool) -> list[Component]:
     failed = [row.number for row in readers[study].read()[0] if row.state == "failed"][-MOST_FAILURES:]
+    name = f"{plain(study, 40)} " if is_named else ""
     return [
         html.Details(
             [
                 html.Summary(
-                    f"#{row.number} {plain(row.name, 60)}: {plain(row.failure_kind or 'unknown', 40).replace('_', ' ')}, "
+                    f"{name}#{row.number} {plain(row.name, 60)}: {plain(row.failure_kind or 'unknown', 40).replace('_', ' ')}, "
                     f"{plain(row.failure_message or 'no message')}"
                 ),
                 html.Pre((row.failure_traceback or row.failure_message or "nothing was recorded")[-4000:], tabIndex=0),
@@ -199,69 +228,3 @@ def _failures(study: str, readers: Readers) -> list[Component]:
         )
         for row in readers[study].whole(failed)
     ]
-
-
-def _table(app: Dash, readers: Readers) -> None:
-    names = list(readers)
-
-    @app.callback(
-        Output("order", "data"), Input({"type": "sort", "column": ALL}, "n_clicks"), State("order", "data"),
-        prevent_initial_call=True,
-    )  # fmt: skip
-    def sort(_: list[int | None], order: dict[str, Any]) -> Any:
-        if not isinstance(ctx.triggered_id, dict) or not ctx.triggered[0]["value"]:
-            return no_update
-        turned = Order(**order).turned(str(ctx.triggered_id["column"]))
-        return {"column": turned.column, "up": turned.up}
-
-    @app.callback(
-        Output("page", "data"),
-        Input("previous", "n_clicks"),
-        Input("next", "n_clicks"),
-        Input("search", "value"),
-        Input("order", "data"),
-        State("page", "data"),
-    )
-    def leaf(_: int | None, __: int | None, words: str, order: object, now: int) -> int:
-        return (
-            max(0, now + {"previous": -1, "next": 1}[ctx.triggered_id])
-            if ctx.triggered_id in ("previous", "next")
-            else 0
-        )
-
-    @app.callback(
-        Output("table-page", "children"),
-        Output("pages", "children"),
-        Output("previous", "disabled"),
-        Output("next", "disabled"),
-        Input("shown", "data"),
-        Input("stamp", "data"),
-        Input("search", "value"),
-        Input("order", "data"),
-        Input("page", "data"),
-    )
-    def fill(query: str | None, _: str | None, words: str | None, order: dict[str, Any], now: int) -> Any:
-        shown = from_query(query, names)
-        if shown.view != "trials":
-            return (no_update,) * 4
-        rows, facts = readers[shown.study].read()
-        columns = columns_of(rows, front(rows, facts.objectives))
-        places = found_trials(columns, words or "", Order(**order))
-        pages = max(1, -(-len(places) // PER_PAGE))
-        now = min(now, pages - 1)
-        text = f"{count(len(places), 'trial')}, page {now + 1} of {pages}"
-        return trial_table(columns, places, Order(**order), now), text, now == 0, now >= pages - 1
-
-    @app.callback(
-        Output("file", "data"),
-        Input("download", "n_clicks"),
-        State("shown", "data"),
-        State("search", "value"),
-        State("order", "data"),
-        prevent_initial_call=True,
-    )
-    def download(clicks: int | None, query: str | None, words: str | None, order: dict[str, Any]) -> Any:
-        rows, facts = readers[from_query(query, names).study].read()
-        columns = columns_of(rows, front(rows, facts.objectives))
-        text = to_csv(columns, found_trials(columns, words or "", Order(**order)))
-        return {"content": text, "filename": "trials.csv", "type": "text/csv"}

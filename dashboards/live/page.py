@@ -21,6 +21,15 @@ GRAPH: Any = {
     "toImageButtonOptions": {"format": "svg"},
 }
 
+PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+# Dash asks for the five megabytes of Plotly when the page stands; asked at once, they are read while Dash waits for
+# its answers. Dash takes a promise in Plotly's place, and Plotly puts itself there.
+EARLY = f"""window.Plotly = new Promise((done, fail) => {{
+  const script = document.createElement("script");
+  Object.assign(script, {{ src: "{PLOTLY}", async: true, onload: () => done(), onerror: fail }});
+  document.head.append(script);
+}});"""
+
 
 def page(readers: Readers) -> Component:
     """Everything that a browser shows."""
@@ -49,7 +58,7 @@ def shell() -> str:
     )
     return (
         '<!DOCTYPE html><html lang="en"><head>{%metas%}<title>{%title%}</title>{%css%}'
-        f"<style>{report}{live}</style></head><body>"
+        f"<style>{report}{live}</style><script>{EARLY}</script></head><body>"
         "{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}"
         f"</footer><script>{program}</script></body></html>"
     )
@@ -72,6 +81,7 @@ def _left() -> Component:
     axes = [
         _labelled("Across", dcc.Dropdown(id="x", clearable=False, searchable=False)),
         _labelled("up", dcc.Dropdown(id="y", clearable=False, searchable=False)),
+        html.Div(_labelled("colours", dcc.Dropdown(id="z", clearable=False, searchable=False)), id="colours"),
         _radio("scale", {"": "usual scale", "log": "logarithmic", "linear": "linear"}),
     ]
     figure = dcc.Graph(id="figure", config=GRAPH, responsive=True, className="live-figure")

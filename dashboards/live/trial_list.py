@@ -10,15 +10,15 @@ from io import StringIO
 from dash import html
 from dash.development.base_component import Component
 
-from dashboards.front import Mask
+from dashboards.front import front
 from dashboards.live.aria import aria
 from dashboards.report import trial_columns
-from dashboards.table import TrialRow
+from dashboards.table import StudyFacts, TrialRow
 from dashboards.words import MISSING, percent
 
 PER_PAGE = 25
 TITLES = {
-    "number": "#", "accuracy": "accuracy", "macs": "MACs", "params": "parameters", "seconds": "seconds",
+    "study": "study", "number": "#", "accuracy": "accuracy", "macs": "MACs", "params": "parameters", "seconds": "seconds",
     "state": "state", "mark": "mark", "family": "family", "name": "network",
 }  # fmt: skip
 NUMERIC = ("number", "accuracy", "macs", "params", "seconds")
@@ -40,7 +40,7 @@ class Order:
 def found_trials(columns: Columns, words: str, order: Order) -> list[int]:
     """Places of the trials that hold every word (`#12` is that trial alone), in order; what is unknown comes last."""
     wanted = words.lower().split()
-    texts = zip(*(columns[name] for name in ("number", "name", "family", "state", "mark")), strict=True)
+    texts = zip(*(columns[name] for name in ("number", "name", "family", "state", "mark", "study")), strict=True)
     places = [index for index, cells in enumerate(texts) if _holds(cells, wanted)]
     values = columns[order.column if order.column in TITLES else "number"]
     known = [index for index in places if values[index] is not None]
@@ -57,8 +57,9 @@ def to_csv(columns: Columns, places: Sequence[int]) -> str:
     """Comma-separated values; text that a spreadsheet would take for a formula is quoted by an apostrophe."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(TITLES)
-    writer.writerows([_harmless(columns[name][index]) for name in TITLES] for index in places)
+    names = _titles(columns)
+    writer.writerow(names)
+    writer.writerows([_harmless(columns[name][index]) for name in names] for index in places)
     return text.getvalue()
 
 
@@ -66,16 +67,26 @@ def _harmless(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
-def columns_of(rows: Sequence[TrialRow], on_front: Mask) -> Columns:
-    """The table's columns."""
-    return trial_columns(rows, on_front)
+def columns_of(studies: Sequence[tuple[str, Sequence[TrialRow], StudyFacts]]) -> Columns:
+    """The table's columns over all studies; each study has its own front."""
+    parts = [trial_columns(rows, front(rows, facts.objectives)) for _, rows, facts in studies]
+    columns: Columns = {name: [cell for part in parts for cell in part[name]] for name in parts[0]}
+    return columns | {"study": [name for name, rows, _ in studies for _ in rows]}
+
+
+def _titles(columns: Columns) -> list[str]:
+    """The study is a column where there are several."""
+    return [name for name in TITLES if name != "study" or len(set(columns["study"])) > 1]
 
 
 def trial_table(columns: Columns, places: Sequence[int], order: Order, page: int) -> Component:
     """One page of the table; heads and numbers are buttons."""
     shown = places[page * PER_PAGE : (page + 1) * PER_PAGE]
     return html.Table(
-        [html.Thead(html.Tr([_head(name, order) for name in TITLES])), html.Tbody([_line(columns, i) for i in shown])],
+        [
+            html.Thead(html.Tr([_head(name, order) for name in _titles(columns)])),
+            html.Tbody([_line(columns, i) for i in shown]),
+        ],
         className="numbers",
         id="table",
     )
@@ -89,9 +100,16 @@ def _head(name: str, order: Order) -> Component:
 
 def _line(columns: Columns, index: int) -> Component:
     number = columns["number"][index]
-    button = html.Button(f"{number}", id={"type": "trial", "number": number}, type="button", className="link")
-    cells = [html.Td(button, className="number")]
-    cells += [html.Td(_written(name, columns[name][index]), className=_side(name)) for name in list(TITLES)[1:]]
+    button = html.Button(
+        f"{number}",
+        id={"type": "trial", "number": number, "study": columns["study"][index]},
+        type="button",
+        className="link",
+    )
+    cells = [
+        html.Td(button if name == "number" else _written(name, columns[name][index]), className=_side(name))
+        for name in _titles(columns)
+    ]
     return html.Tr(cells, className="front" if columns["mark"][index] in ("front", "reference") else "")
 
 

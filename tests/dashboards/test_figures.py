@@ -16,6 +16,7 @@ from dashboards.figures.history import hypervolume_figure
 from dashboards.figures.importance import importance_figure
 from dashboards.figures.parallel import parallel_figure
 from dashboards.figures.style import themed
+from dashboards.figures.third import coloured_figure, projections_figure
 from dashboards.figures.timeline import stints, timeline_figure
 from dashboards.front import front, hypervolume_shares
 from dashboards.table import StudyFacts, TrialRow
@@ -26,6 +27,8 @@ ROWS, FACTS = sample_study(120)
 FIGURES: dict[str, Callable[..., go.Figure]] = {
     "front": front_figure,
     "params": partial(front_figure, x="params"),
+    "coloured": partial(coloured_figure, x="macs", y="accuracy", colour="params"),
+    "all pairs": projections_figure,
     "hypervolume": hypervolume_figure,
     "time": partial(hypervolume_figure, against="time"),
     "curves": curves_figure,
@@ -190,3 +193,25 @@ def test_rows_of_one_family_need_no_choice() -> None:
     rows: list[TrialRow] = [row for row in ROWS if row.family == "igcv3"]
     choices = {view.key: [name for name, _ in view.choices] for view in views(rows, FACTS)}
     assert choices["importance"] == ["igcv3"]
+
+
+def test_all_pairs_mark_the_same_front_everywhere() -> None:
+    figure = projections_figure(ROWS, replace(FACTS, objectives=("accuracy", "macs", "params"), reference_point=None))
+    members = {row.number for row in ROWS if front(ROWS, ("accuracy", "macs", "params"))[ROWS.index(row)]}
+    seen: dict[str, set[int]] = {}
+    for trace in traces(figure, "on the study"):
+        seen.setdefault(trace.xaxis, set()).update(int(number) for number in trace.customdata)  # type: ignore[attr-defined]
+    assert list(seen.values()) == [members] * 3
+
+
+def test_published_points_stand_beside_references_and_the_papers_others_wait_in_the_legend() -> None:
+    figure = front_figure(ROWS, FACTS)
+    ours = [row for row in ROWS if row.source == "reference"]
+    known = next(trace for trace in figure.data if trace.name == "reference, as published")
+    assert list(known.y) == [row.published_accuracy for row in ours]
+    assert known.visible is True
+    others = next(trace for trace in figure.data if trace.name == "other networks, as published")
+    assert others.visible == "legendonly"
+    assert len(others.x) > 5
+    assert not {row.name for row in ours} & {text.split(",")[0] for text in others.hovertext}
+    assert not traces(front_figure(ROWS, replace(FACTS, data="digits")), "other networks")

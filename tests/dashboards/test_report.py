@@ -93,7 +93,7 @@ def test_a_study_with_three_objectives_has_a_report() -> None:
     rows = [replace(row, latency_ms=row.macs / 1e6 if row.macs else None) for row in ROWS]
     text = report(rows, replace(FACTS, objectives=("accuracy", "macs", "params"), reference_point=None))
     assert "on the front of accuracy, MACs and parameters" in text
-    assert len(page_data(text)["figures"]["front"]) == 3
+    assert len(page_data(text)["figures"]["front"]) == 5  # three costs, one of them as colour, all pairs
 
 
 def test_twenty_thousand_trials_stay_below_15_megabytes() -> None:

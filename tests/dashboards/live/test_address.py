@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.front import OBJECTIVES
-from dashboards.live.address import SCALES, VIEWS, Shown, from_query, to_query, trial_of
+from dashboards.live.address import COLOURS, SCALES, VIEWS, Shown, from_query, to_query, trial_of
 
 STUDIES = ("digits", "a b&c=d", "ü#?", "digits (2)")
 
@@ -19,6 +19,7 @@ STUDIES = ("digits", "a b&c=d", "ü#?", "digits (2)")
         choice=st.text(alphabet="abc &=#", max_size=8).map(str.strip),
         x=st.sampled_from([*OBJECTIVES]),
         y=st.sampled_from([*OBJECTIVES]),
+        z=st.sampled_from(COLOURS),
         scale=st.sampled_from(SCALES),
         trial=st.sampled_from(["", "12@digits", "0@a b&c=d"]),
     )
@@ -26,8 +27,8 @@ STUDIES = ("digits", "a b&c=d", "ü#?", "digits (2)")
 def test_an_address_reads_back(shown: Shown) -> None:
     back = from_query(to_query(shown), STUDIES)
     assert back.studies == shown.studies
-    assert [getattr(back, name) for name in ("view", "choice", "x", "y", "scale", "trial")] == [
-        getattr(shown, name) for name in ("view", "choice", "x", "y", "scale", "trial")
+    assert [getattr(back, name) for name in ("view", "choice", "x", "y", "z", "scale", "trial")] == [
+        getattr(shown, name) for name in ("view", "choice", "x", "y", "z", "scale", "trial")
     ]
 
 
@@ -40,7 +41,7 @@ def test_any_address_is_a_page(query: str) -> None:
 
 
 def test_what_is_unknown_is_as_on_a_fresh_page() -> None:
-    assert from_query("?study=x&view=x&x=x&scale=x&beside=x&trial=5@x", STUDIES) == Shown(study="digits")
+    assert from_query("?study=x&view=x&x=x&z=x&scale=x&beside=x&trial=5@x", STUDIES) == Shown(study="digits")
     assert from_query(None, STUDIES) == Shown(study="digits")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dash.development.base_component import Component
 
-from dashboards.front import front, front_rows
+from dashboards.front import front_rows
 from dashboards.live.address import VIEWS, Shown
 from dashboards.live.app import make_app
 from dashboards.live.drawing import choices, draw, told
@@ -20,7 +20,7 @@ from dashboards.table import write_table
 from tests.dashboards.sample import sample_study
 
 ROWS, FACTS = sample_study(60)
-COLUMNS = columns_of(ROWS, front(ROWS, FACTS.objectives))
+COLUMNS = columns_of([("one", ROWS, FACTS)])
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +61,40 @@ def test_studies_of_one_name_are_told_apart() -> None:
 @pytest.mark.parametrize("view", [view for view in VIEWS if view != "trials"])
 def test_every_view_and_choice_is_drawn(readers: dict[str, StudyReader], study: str, view: str) -> None:
     rows, facts = readers[study].read()
-    for choice in choices(rows, facts, view) or [""]:
-        for beside in ((), ("two",)):
-            figure = draw(Shown(study=study, beside=beside, view=view, choice=choice), readers, "dark")
+    for beside in ((), ("two",)):
+        shown = Shown(study=study, beside=beside, view=view)
+        for choice in choices(rows, facts, shown) or [""]:
+            figure = draw(replace(shown, choice=choice), readers, "dark")
             assert figure.data or figure.layout.annotations
-    assert told(rows, facts, view)
+        assert told(rows, facts, shown)
+
+
+@pytest.mark.parametrize("view", ["front", "hypervolume", "curves", "importance", "parallel", "workers", "failures"])
+def test_studies_compared_are_both_seen(readers: dict[str, StudyReader], view: str) -> None:
+    figure = draw(Shown(study="one", beside=("two",), view=view), readers, "light")
+    text = figure.to_json()
+    assert "one" in text
+    assert "two" in text
+    for trace in figure.data:
+        for data in trace.customdata or ():
+            assert len(data) == 2
+
+
+def test_a_third_quantity_is_a_colour(readers: dict[str, StudyReader]) -> None:
+    figure = draw(Shown(study="one", z="params"), readers, "light")
+    assert figure.layout.coloraxis.colorbar.title.text == "parameters"
+    on_front = {number for trace in figure.data if "front" in (trace.name or "") for number in trace.customdata}
+    assert on_front == {row.number for row in front_rows(ROWS, ("accuracy", "macs", "params"))}
+
+
+def test_the_table_of_two_studies_says_whose_trials_are_whose() -> None:
+    others = sample_study(10, seed=1)
+    columns = columns_of([("one", ROWS, FACTS), ("two", *others)])
+    table = to_csv(columns, found_trials(columns, "two", Order()))
+    lines = list(csv.DictReader(StringIO(table)))
+    assert {line["study"] for line in lines} == {"two"}
+    assert len(lines) == len(others[0])
+    assert "study" not in to_csv(COLUMNS, [0]).splitlines()[0]
 
 
 def test_clicks_get_plain_numbers(readers: dict[str, StudyReader]) -> None:
@@ -131,7 +160,7 @@ def test_a_page_of_the_table_has_its_lines_and_says_its_order() -> None:
 
 def test_csv_holds_no_formulas() -> None:
     rows = [replace(ROWS[5], name='=HYPERLINK("x"),\n1')]
-    lines = list(csv.DictReader(StringIO(to_csv(columns_of(rows, front(rows, FACTS.objectives)), [0]))))
+    lines = list(csv.DictReader(StringIO(to_csv(columns_of([("one", rows, FACTS)]), [0]))))
     assert lines[0]["name"].startswith("'=")
     assert lines[0]["number"] == "5"
 
