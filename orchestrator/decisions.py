@@ -130,7 +130,7 @@ class Limits:
     time_limit: float | None = None  # of one training
     grace: float = 60.0  # beyond the time limit before the worker is killed
     max_losses: int = 3
-    ahead: int = 1  # trials recorded ahead of need
+    ahead: int = 1  # trials recorded ahead of need, at least: as many as were launched while the last ones were made
 
 
 class Decisions:
@@ -156,6 +156,8 @@ class Decisions:
         self._deadlines: dict[str, float] = {}
         self._searched = 0  # search trials recorded
         self._proposing = 0
+        self._launched = 0  # since the last proposal was asked for
+        self._ahead = limits.ahead
         self._exhausted = False
         self._killed: dict[str, Failure] = {}
         self._shares: dict[str, int | None] = {}  # worker -> bytes
@@ -206,6 +208,7 @@ class Decisions:
 
     def _recorded(self, event: Recorded) -> list[Command]:
         self._proposing = 0
+        self._ahead = max(self.limits.ahead, self._launched)
         self._exhausted = event.exhausted
         for trial in event.trials:
             self._adopt(trial)
@@ -347,6 +350,7 @@ class Decisions:
         return self._launch(trial, self.free.popleft(), now)
 
     def _launch(self, trial: Trial, worker: str, now: float) -> list[Command]:
+        self._launched += trial.phase == "queued"
         trial.begin(worker, now)
         self.running[worker] = trial.number
         if self.limits.time_limit is not None:
@@ -365,12 +369,12 @@ class Decisions:
         return self.limits.deadline is not None and now >= self.limits.deadline
 
     def _propose(self, now: float) -> list[Command]:
-        wanted = len(self.free) + self.limits.ahead - len(self._queue)
+        wanted = len(self.free) + self._ahead - len(self._queue)
         if self.limits.trials is not None:
             wanted = min(wanted, self.limits.trials - self._searched)
         if self._proposing or wanted <= 0 or not self._more_wanted(now):
             return []
-        self._proposing = wanted
+        self._proposing, self._launched = wanted, 0
         return [Propose(wanted)]
 
     def _finish(self, now: float) -> list[Command]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,13 +18,13 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from orchestrator.candidates import Catalogue
 from orchestrator.frozen import TOLD, epoch_json, objective, progress, template, thaw
-from orchestrator.journal import GroupingBackend, check_free_space, mend_journal, remove_dead_lock
+from orchestrator.journal import GroupingJournal, check_free_space, mend_journal, remove_dead_lock
 from orchestrator.lease import FileLease, Lease, PostgresLease, unreachable
 from orchestrator.storage_address import is_database, is_postgres, sqlalchemy_url
 from orchestrator.tracking.address import redact
@@ -49,7 +49,7 @@ def open_storage(where: str, say: Callable[[str], None] | None = None) -> BaseSt
     if say is not None:
         for message in mend_journal(journal) + remove_dead_lock(journal):
             say(message)
-    return JournalStorage(GroupingBackend(where))
+    return GroupingJournal(where)
 
 
 def claim(where: str, study: str) -> Lease:
@@ -170,8 +170,9 @@ class Study:
 
     def grouped(self) -> AbstractContextManager[None]:
         """A block whose writes reach the disk together, at its end."""
-        backend = self.storage._backend if isinstance(self.storage, JournalStorage) else self.storage
-        group: AbstractContextManager[None] = backend.grouped() if hasattr(backend, "grouped") else nullcontext()
+        group: AbstractContextManager[None] = (
+            self.storage.grouped() if hasattr(self.storage, "grouped") else nullcontext()
+        )
         return group
 
     def record(
@@ -189,7 +190,7 @@ class Study:
         distributions: Mapping[str, BaseDistribution],
         marks: Mapping[str, Any] | None = None,
     ) -> list[Trial]:
-        """The same of several; a database takes all of them in one step."""
+        """The same of several, in one step."""
         templates = [template(candidate, distributions, marks or {}) for candidate in candidates]
         made = self._create(templates) if templates else []
         self._ids |= {number: trial_id for trial_id, number in made}
@@ -241,10 +242,15 @@ class Study:
         """The attributes of every trial, by its number."""
         return {frozen.number: frozen.user_attrs for frozen in self.storage.get_all_trials(self.id, deepcopy=False)}
 
-    def load(self, catalogue: Catalogue, kind: str | None = None) -> list[Trial]:
-        """Every trial that this program wrote, as it stood; `catalogue` learns what was seen. kind: a search's have none."""
+    def load(self, catalogue: Catalogue, kind: str | None = None, skip: Container[int] = ()) -> list[Trial]:
+        """Every trial that this program wrote, as it stood; `catalogue` learns what was seen.
+
+        kind: a search's have none. skip: numbers of those that need not be read again.
+        """
         trials = []
         for frozen in self.storage.get_all_trials(self.id, deepcopy=False):
+            if frozen.number in skip:
+                continue
             if "plan_key" in frozen.user_attrs and frozen.user_attrs.get("kind") == kind:
                 self._ids[frozen.number] = frozen._trial_id
                 if not frozen.state.is_finished():

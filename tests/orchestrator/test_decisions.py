@@ -45,6 +45,17 @@ def test_a_worker_that_joins_is_given_a_proposal_before_a_launch() -> None:
     assert play(machine, Recorded((trial(0), trial(1)))) == [Keep(0), Launch(0, 1, "w1", 3)]
 
 
+def test_as_many_are_recorded_ahead_as_were_launched_while_the_last_ones_were_made() -> None:
+    machine = decisions(trials=None)
+    assert play(machine, Joined("w1"), Joined("w2"))[0] == Propose(2)
+    play(machine, Recorded(tuple(trial(number) for number in range(5))))  # three are left when the next are asked for
+    launched = [play(machine, *train(number)) for number in (0, 1)]
+    assert [Launch(2, 1, "w1", 3) in launched[0], Launch(3, 1, "w2", 3) in launched[1]] == [True, True]
+    assert play(machine, *train(2))[-1] == Propose(1), "one ahead: nothing was launched meanwhile"
+    play(machine, *train(3), *train(4))
+    assert play(machine, Recorded((trial(5), trial(6))))[-1] == Propose(1)
+
+
 def test_nothing_is_launched_that_was_not_recorded() -> None:
     machine = decisions()
     assert not [c for c in play(machine, Joined("w1"), Tick(), Tick()) if isinstance(c, Launch)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from orchestrator.candidates import Catalogue
@@ -23,7 +24,7 @@ def record(opened: OpenSearch, count: int) -> list[Trial]:
     prepared = opened.prepared
     drawn = prepared.feasible.sample(np.random.default_rng(0), 50)
     candidates = [c for c in map(prepared.catalogue.admit, drawn) if c is not None]
-    return [opened.study.record(c, distributions(prepared.catalogue.space)) for c in candidates[:count]]
+    return opened.study.record_all(candidates[:count], distributions(prepared.catalogue.space))
 
 
 def optuna_study(experiment: Experiment) -> optuna.Study:
@@ -115,6 +116,22 @@ def test_a_journal_cut_anywhere_in_a_trial_s_end_leaves_no_zombie(
     assert found[-1] == phase
     assert found[-2] == waits, "all but the state is written"
     assert set(found[:-2]) <= {"queued", waits}
+
+
+def test_trials_recorded_together_reach_the_disk_in_one_append(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_search(prepared, print)
+    appends: list[int] = []
+    append = JournalFileBackend.append_logs
+    monkeypatch.setattr(
+        JournalFileBackend, "append_logs", lambda self, logs: (appends.append(len(logs)), append(self, logs))[1]
+    )
+    trials = record(opened, 4)
+    assert appends == [1, 3], "the first of all is alone"
+    opened.lease.release()
+    kept = optuna_study(prepared.experiment).trials
+    assert [(t.number, t.user_attrs["plan_key"]) for t in kept] == [(t.number, t.candidate.plan_key) for t in trials]
 
 
 def test_writes_of_one_group_reach_the_disk_in_one_append(prepared: Prepared) -> None:
