@@ -8,10 +8,13 @@ from typing import Any
 
 import click
 
+from orchestrator.faults import TRY_AGAIN, ClusterLostError
 from orchestrator.tracking.address import redact
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module:function, one line of help)
     "search": ("orchestrator.cli.search:search", "Run or resume the search of an experiment file."),
+    "submit": ("orchestrator.cli.jobs:submit", "Run or resume a search on a Ray cluster."),
+    "jobs": ("orchestrator.cli.jobs:jobs", "List, follow and stop submitted searches."),
     "status": ("orchestrator.cli.show:status", "How far a study is."),
     "front": ("orchestrator.cli.show:front", "The Pareto front of a study."),
     "report": ("orchestrator.cli.show:report", "Write a study's report again."),
@@ -74,6 +77,9 @@ def main() -> None:
             click.echo(f"igcv: {redact(str(error))}", err=True)
             sys.exit(2)
         raise
+    except ClusterLostError as error:
+        click.echo(f"igcv: {error}", err=True)
+        sys.exit(TRY_AGAIN)
     except BrokenPipeError:
         sys.exit(141)
 
