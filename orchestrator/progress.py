@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Protocol, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.panel import Panel
@@ -18,9 +18,17 @@ from rich.text import Text
 
 from dashboards.front import front_rows
 from dashboards.table import TrialRow
+from dashboards.words import plain
+from orchestrator.front_plot import LEAST_WIDTH, front_plot
 
 SECONDS_BETWEEN_LINES = 5.0
 FRONT_ROWS = 8
+PLOT_WIDTH, PLOT_HEIGHT = 64, 14  # characters, at most
+TABLE_WIDTH, GAP = 56, 2  # characters that a line of the front needs, and those before it
+LEAST_TABLE = 6  # lines
+OTHER_LINES = 6  # of the panel, beside front and plot
+LATEST_FAILURES = 2
+NARROWEST = 44  # characters; below it lines wrap, and what is redrawn would not be overwritten
 ENDED = ("complete", "pruned", "failed")
 
 
@@ -80,12 +88,29 @@ class Progress:
         ]
         return ", ".join(parts)
 
-    def seconds_left(self) -> float | None:
-        """From the mean pace of this run; None before the first trial has ended or where only time ends the search."""
+    def seconds_a_trial(self) -> float | None:
+        """The mean pace of this run; None before its first trial has ended."""
         done = self.count(ENDED) - (self.ended_before or 0)
-        if self.asked is None or done < 1:
-            return None
-        return (self.clock() - self.started_at) / done * max(self.asked - self.searched(), 0)
+        return (self.clock() - self.started_at) / done if done > 0 else None
+
+    def seconds_left(self) -> float | None:
+        """At the pace of this run; None before the first trial has ended or where only time ends the search."""
+        pace = self.seconds_a_trial()
+        return None if pace is None or self.asked is None else pace * max(self.asked - self.searched(), 0)
+
+    def pace(self) -> str:
+        """`4 min 10 s so far, 12.3 trials a minute, about 2 min left`."""
+        seconds, left = self.seconds_a_trial(), self.seconds_left()
+        parts = [f"{duration(self.clock() - self.started_at)} so far"]
+        parts += [rate(seconds)] if seconds else []
+        parts += [f"about {duration(left)} left"] if left is not None else []
+        return ", ".join(parts)
+
+    def failures(self) -> list[str]:
+        """The latest failures, a line each."""
+        failed = [row for row in self.rows.values() if row.state == "failed"]
+        latest = sorted(failed, key=lambda row: row.ended_at or 0.0)[-LATEST_FAILURES:]
+        return [failure_line(row) for row in latest]
 
     def front(self) -> list[TrialRow]:
         """The members, the cheapest first."""
@@ -104,7 +129,7 @@ class LiveDisplay:
     def update(self, rows: Iterable[TrialRow]) -> None:
         for row in self._progress.update(rows):
             if row.state == "failed":
-                self.say(f"trial {row.number} failed ({row.failure_kind}): {row.failure_message}")
+                self.say(failure_line(row))
 
     def say(self, message: str) -> None:
         self._console.print(Text(message))
@@ -118,20 +143,42 @@ class LiveDisplay:
 
     def _draw(self) -> Panel:
         progress = self._progress
-        elapsed = duration(progress.clock() - progress.started_at)
-        left = progress.seconds_left()
-        time_line = f"{elapsed} so far" + (f", about {duration(left)} left" if left is not None else "")
         bar = ProgressBar(total=progress.asked, completed=progress.searched()) if progress.asked else Text("")
+        failures = [Text(line, style="red", overflow="ellipsis", no_wrap=True) for line in progress.failures()]
         return Panel(
             Group(
                 Text(progress.summary()),
                 Padding(bar, 0),
-                Text(time_line, style="dim"),
-                front_table(progress.front(), FRONT_ROWS),
+                Text(progress.pace(), style="dim"),
+                *failures,
+                self._front(self._console.height - OTHER_LINES - len(failures)),
             ),
             title=Text(self._title),
             title_align="left",
         )
+
+    def _front(self, height: int) -> RenderableType:
+        """The front's plot beside its table; one above the other, or one alone, where there is no room for that."""
+        members = self._progress.front()
+        width = self._console.width - 4
+        is_beside = width >= LEAST_WIDTH + GAP + TABLE_WIDTH
+        plot_height = min(PLOT_HEIGHT, height if is_beside else height - LEAST_TABLE)
+        plot_width = min(PLOT_WIDTH, width - TABLE_WIDTH - GAP if is_beside else width)
+        rows = self._progress.rows.values()
+        cost = next((name for name in self._progress.objectives if name != "accuracy"), "macs")
+        lines = front_plot(rows, members, plot_width, plot_height, cost, is_ascii=self._console.options.ascii_only)
+        left = height if is_beside or not lines else height - plot_height
+        table = front_table(members, max(2, min(FRONT_ROWS, left - 2)))
+        if not lines:
+            return table
+        plot = Text("\n".join(lines), no_wrap=True)
+        plot.highlight_regex("●", "bold cyan")
+        plot.highlight_regex("★", "yellow")
+        if not is_beside:
+            return Group(plot, table)
+        grid = Table.grid(padding=(0, GAP))
+        grid.add_row(plot, table)
+        return grid
 
 
 class PlainDisplay:
@@ -146,15 +193,12 @@ class PlainDisplay:
         ended = self._progress.update(rows)
         for row in ended:
             if row.state == "failed":
-                self.say(f"trial {row.number} failed ({row.failure_kind}): {row.failure_message}")
+                self.say(failure_line(row))
         if ended and self._progress.clock() - self._said_at >= SECONDS_BETWEEN_LINES:
             self._said_at = self._progress.clock()
-            left = self._progress.seconds_left()
-            best = max((row.accuracy or 0.0 for row in self._progress.front()), default=0.0)
-            self.say(
-                f"{self._progress.summary()}; front {len(self._progress.front())}, best {best:.2%}"
-                + (f"; about {duration(left)} left" if left is not None else "")
-            )
+            front = self._progress.front()
+            best = max((row.accuracy or 0.0 for row in front), default=0.0)
+            self.say(f"{self._progress.summary()}; front {len(front)}, best {best:.2%}; {self._progress.pace()}")
 
     def say(self, message: str) -> None:
         print(message, file=sys.stderr, flush=True)
@@ -168,8 +212,10 @@ class PlainDisplay:
 
 
 def make_display(progress: Progress, title: str) -> Display:
-    """Live on a terminal, plain elsewhere."""
-    return LiveDisplay(progress, title) if sys.stderr.isatty() else PlainDisplay(progress, title)
+    """Live on a terminal that can be redrawn and is wide enough, plain elsewhere."""
+    console = Console(stderr=True)
+    is_live = console.is_terminal and not console.is_dumb_terminal and console.width >= NARROWEST
+    return LiveDisplay(progress, title) if is_live else PlainDisplay(progress, title)
 
 
 def front_table(rows: list[TrialRow], most: int | None = None) -> Table:
@@ -184,8 +230,22 @@ def front_table(rows: list[TrialRow], most: int | None = None) -> Table:
     for index, row in enumerate(shown):
         if len(shown) < len(rows) and index == most // 2 if most else False:
             table.add_row("…", "", "", "", f"{len(rows) - len(shown)} more")
-        table.add_row(str(row.number), f"{row.accuracy or 0:.2%}", count(row.macs), count(row.params), Text(row.name))
+        table.add_row(
+            str(row.number), f"{row.accuracy or 0:.2%}", count(row.macs), count(row.params), Text(plain(row.name))
+        )
     return table
+
+
+def failure_line(row: TrialRow) -> str:
+    """What failed and why, on one line, without control characters."""
+    kind = plain(row.failure_kind or "unknown", 40)
+    return f"trial {row.number} failed ({kind}): {plain(row.failure_message or 'no message')}"
+
+
+def rate(seconds: float) -> str:
+    """`12.3 trials a minute`, by the hour where they are slow."""
+    per_minute = 60 / seconds
+    return f"{per_minute:.3g} trials a minute" if per_minute >= 1 else f"{60 * per_minute:.3g} trials an hour"
 
 
 def count(number: float | None) -> str:
