@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module:function, one line o
     "front": ("orchestrator.cli.show:front", "The Pareto front of a study."),
     "report": ("orchestrator.cli.show:report", "Write a study's report again."),
     "dashboard": ("orchestrator.cli.dashboard:dashboard", "Show studies in the browser, live."),
+    "train": ("orchestrator.cli.train:train", "Train one network: a published one, a file's, or a trial's."),
+    "evaluate": ("orchestrator.cli.evaluate:evaluate", "Train the front again with several seeds; score test images."),
     "track": ("orchestrator.cli.show:track", "Rebuild or bring up to date a study's runs in MLflow."),
     "simulate": ("orchestrator.cli.simulate:simulate", "Search recorded or made-up trainings; compare samplers."),
     "table": ("orchestrator.cli.simulate:table", "Record a study's trainings as a table for `igcv simulate`."),

@@ -152,12 +152,17 @@ def simulate(
     "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The Parquet file."
 )
 def table(study: str, output: Path) -> None:
-    """Record the finished trainings of STUDY as a table that `igcv simulate` can search."""
-    from orchestrator.locate import read_rows
+    """Record the finished trainings of STUDY as a table that `igcv simulate` can search.
+
+    What `igcv evaluate STUDY --on validation` trained under the search's own recipe becomes further seeds.
+    """
+    from dashboards.evaluation import read_evaluation
+    from orchestrator.locate import locate, read_rows
     from orchestrator.simulator.recording import write_recorded
 
     rows, _ = read_rows(study)
-    count = write_recorded(rows, output)
+    folder = None if Path(study).is_file() else locate(study).folder
+    count = write_recorded(rows, output, read_evaluation(folder) if folder else ())
     click.echo(f"{count} networks recorded", err=True)
     click.echo(output)
 

@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dashboards.evaluation import EvaluationRow
 from dashboards.table import TrialRow
 from search_spaces.networks import Value
 
 
-def write_recorded(rows: Sequence[TrialRow], path: str | Path) -> int:
+def write_recorded(rows: Sequence[TrialRow], path: str | Path, evaluated: Sequence[EvaluationRow] = ()) -> int:
     """Writes the networks of a study that were trained to the end, and returns their number. ValueError: there is none.
 
-    References are left out: they are no points of the study's space.
+    `accuracy_seeds` begins with what the search saw; those that were evaluated on the validation part under the same
+    recipe go on with their other seeds. `accuracy` is the mean. References are left out: they are no points of the space.
     """
     known = [row for row in rows if row.state == "complete" and row.source == "search" and row.accuracy is not None]
     if not known:
         raise ValueError("no network of this study was trained to the end, so there is nothing to record")
+    seeds = accuracy_seeds(known, evaluated)
     names = list(dict.fromkeys(name for row in known for name in row.parameters))
     columns: dict[str, Any] = {
         "family": [row.family for row in known],
         **{name: _column([row.parameters.get(name) for row in known]) for name in names},
         "macs": [row.macs for row in known],
         "params": [row.params for row in known],
-        "accuracy": [row.accuracy for row in known],
+        "accuracy": [fmean(found) for found in seeds],
+        "accuracy_seeds": pa.array(seeds, pa.list_(pa.float64())),
         "curve": pa.array([[point.accuracy for point in row.epochs] or None for row in known], pa.list_(pa.float64())),
         "epoch_seconds": pa.array([_seconds(row) for row in known], pa.list_(pa.float64())),
     }
     pq.write_table(pa.table(columns), path)
     return len(known)
+
+
+def accuracy_seeds(rows: Sequence[TrialRow], evaluated: Sequence[EvaluationRow]) -> list[list[float]]:
+    """Of each row the search's own accuracy, then those of its repeats in the order of their seeds."""
+    repeats: Mapping[int, dict[int, float]] = {row.number: {} for row in rows}
+    for repeat in sorted(evaluated, key=lambda repeat: repeat.seed):
+        is_alike = repeat.split == "validation" and repeat.as_searched and repeat.state == "complete"
+        if is_alike and repeat.accuracy is not None and repeat.trial in repeats:
+            repeats[repeat.trial][repeat.seed] = repeat.accuracy
+    return [[row.accuracy or 0.0, *repeats[row.number].values()] for row in rows]
 
 
 def _column(values: list[Value | None]) -> list[Any]:

@@ -1,0 +1,196 @@
+"""`igcv evaluate`: the front and the reference networks trained again with several seeds, and scored.
+
+The trainings run through the loop, the decisions and the workers of a search; only what is trained differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dashboards.evaluation import EvaluationRow
+from orchestrator.decisions import Decisions, Limits
+from orchestrator.evaluation.choice import chosen
+from orchestrator.evaluation.repeats import (
+    KIND,
+    RepeatMaker,
+    RepeatTraining,
+    Split,
+    evaluation_name,
+    open_evaluation,
+    recorded_repeats,
+    repeats,
+)
+from orchestrator.evaluation.rows import EvaluationRows, EvaluationTable, Lines
+from orchestrator.experiment import Experiment, Resources
+from orchestrator.experiment import Training as TrainingSection
+from orchestrator.lease import Lease
+from orchestrator.locate import Found, locate
+from orchestrator.opening import Say, cost_names
+from orchestrator.pools.runner import TRAIN
+from orchestrator.projection import known_data
+from orchestrator.promotion import Promotion
+from orchestrator.reopening import folder_of, reopen
+from orchestrator.running import interruptible, make_pool, one_recipe
+from orchestrator.sampler.space import distributions
+from orchestrator.search import Search
+from orchestrator.study import claim, open_storage
+from orchestrator.tracking.environment import environment
+from orchestrator.trials import ENDED, Trial
+from workers.recipes import named_recipe
+from workers.records import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a person asks for. None: as the search did it."""
+
+    study: str
+    split: Split = "test"
+    seeds: int = 3
+    recipe: str | None = None
+    changes: Mapping[str, object] = field(default_factory=dict)  # of the recipe
+    within: float | None = None
+    references: bool = True
+    path: str | None = None
+    workers: int | None = None
+    pool: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What came of it. `rows` are those that were asked for now, `all_rows` whatever was ever evaluated."""
+
+    reason: str  # done | interrupted
+    study: str
+    experiment: Experiment
+    split: Split
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    rows: list[EvaluationRow]
+    all_rows: list[EvaluationRow]
+    environment: Mapping[str, str]
+    folder: Path
+    table: Path
+    tracking: str | None  # of the search's last run
+
+
+def run_evaluation(wish: Wish, say: Say, runner: str = TRAIN) -> Evaluated:
+    """Trains what was not yet trained, and scores it. ValueError, before anything is recorded, where it cannot be."""
+    found = locate(wish.study)
+    lease = claim(found.storage, evaluation_name(found.name))
+    try:
+        return _Round(found, wish, say, lease).run(runner)
+    finally:
+        lease.release()
+
+
+class _Round:
+    """One call: opened and checked when it is made."""
+
+    def __init__(self, found: Found, wish: Wish, say: Say, lease: Lease) -> None:
+        storage = open_storage(found.storage, say)
+        kept = reopen(found, storage, wish.path)
+        experiment = kept.experiment
+        self.resources = _resources(experiment.resources, wish)
+        self.experiment = experiment.model_copy(update={"resources": self.resources})
+        self.recipe = wished_recipe(experiment, wish.recipe, wish.changes)
+        self.seeds = tuple(range(experiment.seed + 1, experiment.seed + 1 + wish.seeds))
+        self.wish, self.kept, self.say, self.folder = wish, kept, say, folder_of(found)
+        networks = chosen(kept.trials, cost_names(experiment), wish.within, wish.references)
+        self.wanted = repeats(networks, self.seeds, wish.split, self.recipe)
+        if wish.split == "test" and not kept.data.has_test:
+            raise ValueError(
+                f"the images of study {found.name!r} have no test split; add one, or evaluate with --on validation"
+            )
+        self.study = open_evaluation(storage, kept.study)
+        self.study.take_over(lease)
+        self.known = recorded_repeats(self.study, {trial.number: trial for trial in kept.trials})
+        self.environment = environment()
+
+    def run(self, runner: str) -> Evaluated:
+        wanted = {repeat.key for repeat in self.wanted}
+        before = {
+            trial.number: trial for trial in self.study.load(self.kept.catalogue, KIND) if trial.number in self.known
+        }
+        present = [trial for trial in before.values() if self.known[trial.number].key in wanted]
+        rows = EvaluationRows(
+            known=self.known,
+            searched_with=self.experiment.recipe(),
+            known_data=known_data(self.kept.data),
+            environment=self.environment,
+            marks=self.study.marks(),
+        )
+        table = EvaluationTable(self.folder, [rows.row(trial) for trial in before.values()])
+        ended = sum(trial.phase in ENDED for trial in present)
+        self.say(f"{len(self.wanted)} trainings of {len(self.wanted) // len(self.seeds)} networks, {ended} done before")
+        reason = "done"
+        if ended < len(self.wanted):
+            reason = self._train(present, rows, table, runner)
+        return Evaluated(
+            reason=reason,
+            study=self.experiment.name,
+            experiment=self.experiment,
+            split=self.wish.split,
+            recipe=self.recipe,
+            seeds=self.seeds,
+            rows=[row for row in table.rows.values() if self.known[row.number].key in wanted],
+            all_rows=list(table.rows.values()),
+            environment=self.environment,
+            folder=self.folder,
+            table=table.close(),
+            tracking=self.kept.tracking,
+        )
+
+    def _train(self, present: list[Trial], rows: EvaluationRows, table: EvaluationTable, runner: str) -> str:
+        maker = RepeatMaker(
+            study=self.study,
+            distributions=distributions(self.kept.catalogue.space),
+            wanted=self.wanted,
+            known=self.known,
+            environment=self.environment,
+        )
+        decisions = Decisions(
+            Limits(trials=0, max_losses=self.resources.max_losses),
+            Promotion((), 3.0, self.recipe.epochs),
+            cost_names(self.experiment),
+        )
+        with ExitStack() as stack:
+            pool = make_pool(self.resources, runner)
+            stack.callback(pool.close)
+            search = Search(
+                self.study,
+                present,
+                self.kept.catalogue,
+                decisions,
+                pool,
+                maker,
+                rows,
+                self._training(),
+                (table, Lines(len(self.wanted), self.say)),
+            )
+            stack.enter_context(interruptible(search, self.say))
+            return search.run()
+
+    def _training(self) -> RepeatTraining:
+        asked = one_recipe(self.experiment)
+        checkpoints = asked.checkpoints / "evaluation"
+        checkpoints.mkdir(exist_ok=True)
+        return RepeatTraining(template=asked.template, checkpoints=checkpoints, known=self.known)
+
+
+def wished_recipe(experiment: Experiment, name: str | None, changes: Mapping[str, object]) -> Recipe:
+    """The named recipe, or the study's own, with changes. ValueError: unknown name."""
+    given = experiment.training.model_dump(exclude_none=True) if name is None else {"recipe": name}
+    section = TrainingSection.model_validate({**given, **changes})
+    named_recipe(section.recipe)
+    return experiment.model_copy(update={"training": section}).recipe()
+
+
+def _resources(resources: Resources, wish: Wish) -> Resources:
+    changes = {"workers": wish.workers, "pool": wish.pool}
+    return Resources.model_validate(
+        {**resources.model_dump(), **{name: value for name, value in changes.items() if value is not None}}
+    )

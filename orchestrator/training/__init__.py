@@ -1,0 +1,1 @@
+"""One network trained in this process, without a search."""
