@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from search_spaces.plan import Plan
 from workers.records import EpochReport, TrainRequest
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,16 @@ def resume(path: Path, request: TrainRequest) -> Checkpoint | None:
             )
         return checkpoint
     return None
+
+
+def trained_weights(path: Path, plan: Plan) -> dict[str, Any]:
+    """The network's state in a checkpoint. ValueError where it cannot be read, or is of another network."""
+    checkpoint = _load(path)
+    if checkpoint is None:
+        raise ValueError(f"{path}: there are no weights here that can be read")
+    if json.loads(checkpoint.signature)["plan"] != plan.key:
+        raise ValueError(f"{path}: these are the weights of another network")
+    return checkpoint.network
 
 
 def _load(path: Path) -> Checkpoint | None:
