@@ -23,7 +23,10 @@ from search_spaces.networks import Task
 from search_spaces.plan import Plan
 from search_spaces.references import CatalogRow, reference, reference_plan
 from search_spaces.summary import SpaceSummary, describe
+from workers.memory import GIB, training_memory
+from workers.records import Recipe
 
+MEMORY_BATCH = 128  # for which `igcv cost` tells the memory of a training
 AT_LEAST_ONE = click.IntRange(1)
 SIZE = click.option("--image-size", type=AT_LEAST_ONE, help="Side of the images; default the reference's own, or 32.")
 CLASSES = click.option("--classes", type=AT_LEAST_ONE, help="Classes; default the reference's own, or 10.")
@@ -47,6 +50,7 @@ def cost(
         return
     console = Console(width=None if Console().is_terminal else 140)
     console.print(_cost_table(name, plan))
+    console.print(_memory_line(plan))
     console.print(_condition_table(stage_conditions(plan)))
     if layers:
         console.print(_layer_table(plan))
@@ -156,12 +160,31 @@ def cost_facts(name: str, plan: Plan, layers: bool) -> dict[str, Any]:
         "classes": plan.output_shape[0],
         **_numbers(plan_cost(plan)),
         "stages": {stage: _numbers(part) for stage, part in stage_costs(plan).items() if stage != "input"},
+        "training_memory": _training_memory(plan),
         "conditions": [asdict(condition) for condition in stage_conditions(plan)],
         "plan_key": plan.key,
     }
     if layers:
         facts["layers"] = [asdict(row) for row in _layers(plan)]
     return facts
+
+
+def _training_memory(plan: Plan) -> dict[str, Any]:
+    """Bytes of one training of 128 images at a time, without its data set: on a CPU in fp32, on a GPU in bf16."""
+    found: dict[str, Any] = {"batch_size": MEMORY_BATCH}
+    for device in ("cpu", "gpu"):
+        memory = training_memory(plan, Recipe(batch_size=MEMORY_BATCH), gpu=device == "gpu")
+        found[device] = {"total": memory.total(), "context": memory.context, "parameters": memory.parameters}
+    return found
+
+
+def _memory_line(plan: Plan) -> Text:
+    found = _training_memory(plan)
+    cpu, gpu = (found[device]["total"] / GIB for device in ("cpu", "gpu"))
+    return Text(
+        f"\ntraining memory (batch {found['batch_size']}): {cpu:.2f} GiB on a CPU in fp32, {gpu:.2f} GiB on a GPU in bf16 "
+        "(estimated; without the data set)"
+    )
 
 
 def _numbers(exact: Cost) -> dict[str, int]:

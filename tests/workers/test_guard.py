@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from tests.workers.making import numbers, request, run_through, write_shard
+from tests.workers.making import numbers, request, run_through, small_plan, write_shard
 from workers import guard, trainer
-from workers.records import EpochReport, Failure, Message, Metrics
+from workers.memory import training_memory
+from workers.records import EpochReport, Failure, Message, Metrics, Recipe
 
 Step = Callable[..., torch.Tensor]
 
@@ -73,6 +77,44 @@ def test_a_cpu_that_cannot_allocate_is_out_of_memory(monkeypatch: pytest.MonkeyP
     real: Step = trainer.training_step
     monkeypatch.setattr(trainer, "training_step", lambda *given: real(*given) + torch.empty(1 << 60))
     assert outcome(list(guard.run(request()))).kind == "out_of_memory"
+
+
+LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from tests.workers.making import request, small_plan
+from workers import guard
+from workers.records import Metrics
+
+recipe = {"epochs": 1, "batch_size": 192, "crop_padding": 0}
+wanted = request(plan=small_plan(width=256), recipe=recipe, checkpoint=sys.argv[1])
+*_, warm = guard.attempt(request(recipe={"epochs": 1}))  # whatever a process loads once is loaded
+assert isinstance(warm, Metrics), warm
+held = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmSize" in line)
+resource.setrlimit(resource.RLIMIT_AS, ((held << 10) + int(sys.argv[2]), -1))
+*_, last = getattr(guard, sys.argv[3])(wanted)
+print(type(last).__name__, getattr(last, "kind", None), getattr(last, "micro_batch", None))
+"""
+
+
+def with_bytes_left(tmp_path: Path, part: float, function: str) -> str:
+    """What a real training says in a process that may grow by a part of its estimate."""
+    estimate = training_memory(small_plan(width=256), Recipe(batch_size=192, precision="fp32"), gpu=False)
+    count = round(part * (estimate.total() - estimate.context))
+    environment = {**os.environ, "PYTHONPATH": ".", "OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": "0"}
+    command = [sys.executable, "-c", LITTLE_MEMORY, str(tmp_path / "c.pt"), str(count), function]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_a_process_that_may_not_grow_is_out_of_memory_and_says_so(tmp_path: Path) -> None:
+    assert with_bytes_left(tmp_path, 0.25, "attempt") == "Failure out_of_memory None"
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_half_a_batch_fits_the_second_try_succeeds(tmp_path: Path) -> None:
+    assert with_bytes_left(tmp_path, 0.75, "run") == "Metrics None 96"
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,17 @@ def test_cost_prints_parts_paths_and_layers() -> None:
     assert "1×1 416 → 416, 52 groups" in text
 
 
+def test_cost_tells_the_memory_of_a_training() -> None:
+    small, large = (
+        json.loads(run("cost", "igcv2-c64-d8", "--json", "--image-size", size).stdout)["training_memory"]
+        for size in ("32", "64")
+    )
+    assert small["batch_size"] == 128
+    grown = [found["cpu"]["total"] - found["cpu"]["context"] - found["cpu"]["parameters"] for found in (small, large)]
+    assert 3.9 < grown[1] / grown[0] < 4.1  # four times the pixels
+    assert f"{small['cpu']['total'] / 2**30:.2f} GiB on a CPU" in run("cost", "igcv2-c64-d8").stdout
+
+
 def test_cost_takes_other_images() -> None:
     facts = json.loads(run("cost", "igcv3-1.0-cifar", "--image-size", "64", "--classes", "100", "--json").stdout)
     assert (facts["image_size"], facts["classes"], facts["params"]) == (64, 100, 2_338_788)
