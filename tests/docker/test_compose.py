@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.experiment import load_experiment
+from orchestrator.storage_address import check_storage
+
 DOCKER = Path(__file__).parents[2] / "docker"
 FILES = ("compose.yaml", "compose.gpu.yaml")
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -133,3 +136,13 @@ def test_nodes_of_the_cluster_ask_for_the_token_and_share_what_the_search_needs(
 def test_images_are_pinned() -> None:
     for name, service in SERVICES.items():
         assert re.search(r":\d+\.\d+", service["image"]), name
+
+
+def test_the_example_keeps_its_study_where_the_cluster_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = SERVICES["head"]["environment"]
+    monkeypatch.setenv("IGCV_STORAGE", head["IGCV_STORAGE"])
+    experiment = load_experiment(DOCKER / "digits.yaml")
+    assert (experiment.output, experiment.checkpoints) == (head["IGCV_RUNS"], head["IGCV_CHECKPOINTS"])
+    assert (experiment.tracking, check_storage(experiment.storage)) == (head["IGCV_TRACKING"], head["IGCV_STORAGE"])
+    mounted = {volume.split(":")[1] for volume in SERVICES["worker"]["volumes"]}
+    assert {experiment.output, experiment.checkpoints} <= mounted
