@@ -57,7 +57,7 @@ def member(row: TrialRow, facts: StudyFacts, on_front: bool = False) -> Member:
         parameters=tuple((plain(name, 40), plain(value, 80)) for name, value in described(row.parameters).items()),
         stages=stage_lines(plan) if plan else (),
         plan=plan,
-        commands=trial_commands(row),
+        commands=trial_commands(row, facts, on_front),
         run_url=run_url(row, facts),
     )
 
@@ -83,14 +83,23 @@ def study_commands(facts: StudyFacts) -> tuple[Command, ...]:
     )
 
 
-def trial_commands(row: TrialRow) -> tuple[Command, ...]:
-    """What one may do with one network."""
-    if row.source != "reference":
+def trial_commands(row: TrialRow, facts: StudyFacts, on_front: bool = False) -> tuple[Command, ...]:
+    """What one may do with one network. Weights are kept of the front and of references; others are trained again."""
+    if row.state != "complete":
         return ()
+    study = plain(facts.study, 200)
+    kept = "" if on_front or row.source == "reference" else " --retrain"
+    commands = (
+        ("as ONNX and torch.export", f"igcv export {shlex.quote(study)} {row.number} -o network{kept}"),
+        ("its latency and memory", f"igcv measure {shlex.quote(f'{study}:{row.number}')}"),
+    )
+    if row.source != "reference":
+        return commands
     name = shlex.quote(plain(shown_name(row), 200))
     return (
         ("its costs, layer by layer", f"igcv cost {name} --layers"),
         ("its block diagram", f"igcv draw {name} -o network.svg"),
+        *commands,
     )
 
 

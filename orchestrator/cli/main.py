@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module:function, one line o
     "table": ("orchestrator.cli.simulate:table", "Record a study's trainings as a table for `igcv simulate`."),
     "cost": ("orchestrator.cli.networks:cost", "Exact cost and path counts of a network."),
     "measure": ("orchestrator.cli.measure:measure", "Latency, throughput and memory of networks in use."),
+    "export": ("orchestrator.cli.export:export", "A trained network as ONNX, torch.export and safetensors files."),
     "catalog": ("orchestrator.cli.networks:catalog", "Every reference network, ours beside the published figures."),
     "space": ("orchestrator.cli.networks:space", "Size and costs of an experiment's search space."),
     "bench": ("orchestrator.cli.bench:bench", "Measure this program beside what people use instead."),

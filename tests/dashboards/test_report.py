@@ -123,7 +123,10 @@ def test_commands_quote_what_a_shell_would_read() -> None:
 
 
 def test_every_command_that_a_page_names_exists() -> None:
-    told = [command for _, command in (*study_commands(FACTS), *trial_commands(ROWS[0]), *trial_commands(ROWS[5]))]
+    told = [
+        command
+        for _, command in (*study_commands(FACTS), *trial_commands(ROWS[0], FACTS), *trial_commands(ROWS[5], FACTS))
+    ]
     assert len(told) > 4
     for command in told:
         program, name, *options = shlex.split(command)
