@@ -76,7 +76,7 @@ def failure_kind(error: Exception) -> FailureKind:
             return "out_of_memory"
         case RuntimeError() if "DefaultCPUAllocator" in str(error) or "out of memory" in str(error).lower():
             return "out_of_memory"
-        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return "disk"
         case _:
             return "exception"

@@ -229,15 +229,22 @@ def training_step(
 def score(
     network: nn.Module, part: Part, mean_C: Tensor, std_C: Tensor, precision: torch.dtype, at_once: int = SCORING_BATCH
 ) -> float:
-    """The accuracy on a split, in evaluation mode, `at_once` images at a time."""
+    """The accuracy on a split, in evaluation mode, `at_once` images at a time.
+
+    NotFiniteError where a score is no number: the highest of such scores would still name a class.
+    """
     network.eval()
     device = part.labels_N.device
     correct = torch.zeros((), dtype=torch.int64, device=device)
+    broken = torch.zeros((), dtype=torch.bool, device=device)
     for start in range(0, len(part), at_once):
         images, labels = part.images_NCHW[start : start + at_once], part.labels_N[start : start + at_once]
         with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
             scores = network(normalised(images, mean_C, std_C))
         correct += (scores.argmax(1) == labels).sum()
+        broken |= ~scores.isfinite().all()
+    if broken:
+        raise NotFiniteError("the network's scores are no finite numbers; a smaller learning rate may help")
     return int(correct) / len(part)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from workers.data.cache import cache_folder
-from workers.data.source import DataError, Fingerprint, LabelArray, RawPart, Split, check_labels
+from workers.data.source import DataError, Fingerprint, LabelArray, RawPart, Split, check_labels, file_fingerprint
 from workers.records import DataSpec
 
 CLASSES = {"cifar10": 10, "cifar100": 100}
@@ -39,18 +39,27 @@ class CifarSource:
         return RawPart(images_NCHW=images, labels_N=self.labels(split))
 
     def fingerprint(self) -> Fingerprint:
-        return ((f"{self._root}/{self._name}", 0, 0),)
+        """Of the training batches and the classes' names; fetches them first where they are missing and may be."""
+        kind = self._kind()
+        names = [*(name for name, _ in kind.train_list), kind.meta["filename"]]
+        files = [self._root / kind.base_folder / name for name in names]
+        if not all(file.exists() for file in files):
+            self._set("train")
+        return file_fingerprint(files)
 
-    def _set(self, split: Split) -> Any:
+    def _kind(self) -> Any:
+        """torchvision's class, which knows the files."""
         try:
             from torchvision import datasets
         except ImportError as error:
             raise DataError(
                 f"the data set {self._name!r} needs torchvision; install it, or use parquet or npz"
             ) from error
-        kind = datasets.CIFAR10 if self._name == "cifar10" else datasets.CIFAR100
+        return datasets.CIFAR10 if self._name == "cifar10" else datasets.CIFAR100
+
+    def _set(self, split: Split) -> Any:
         try:
-            return kind(str(self._root), train=split != "test", download=self._download)
+            return self._kind()(str(self._root), train=split != "test", download=self._download)
         except RuntimeError as error:
             raise DataError(
                 f"{self._root}: {self._name} is missing or damaged; set data.path, or fetch it by data.download=true"
