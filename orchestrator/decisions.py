@@ -17,6 +17,9 @@ from orchestrator.trials import ENDED, Trial
 from workers.records import EpochReport, Failure, Message, Metrics
 
 CostName = Literal["macs", "params"]
+MOST_UNBEGUN = (
+    12  # workers in turn that were dead before they took a trial up, or that it killed before they could say so
+)
 
 
 # Events
@@ -40,10 +43,11 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A worker is gone, whatever it was doing."""
+    """A worker is gone, whatever it was doing; `began`: whether it had taken up the trial that it was given."""
 
     worker: str
     reason: str = "the worker died"
+    began: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class Limits:
     deadline: float | None = None  # no launch after this time; what runs may end, the rest waits for a resume
     time_limit: float | None = None  # of one training
     grace: float = 60.0  # beyond the time limit before the worker is killed
-    max_losses: int = 3
+    max_losses: int = 3  # workers that one trial may lose in the same epoch: then it is the trial, not the machine
     ahead: int = 1  # trials recorded ahead of need, at least: as many as were launched while the last ones were made
 
 
@@ -179,8 +183,8 @@ class Decisions:
                 commands = self._recorded(event)
             case Joined(worker, memory):
                 commands = self._joined(worker, memory)
-            case Lost(worker, reason):
-                commands = self._lost(worker, reason, now)
+            case Lost(worker, reason, began):
+                commands = self._lost(worker, reason, began, now)
             case Said(number, attempt, message):
                 commands = self._said(number, attempt, message, now)
             case Tick():
@@ -221,7 +225,7 @@ class Decisions:
             self.free.append(worker)
         return []
 
-    def _lost(self, worker: str, reason: str, now: float) -> list[Command]:
+    def _lost(self, worker: str, reason: str, began: bool, now: float) -> list[Command]:
         if worker in self.free:
             self.free.remove(worker)
         self._deadlines.pop(worker, None)
@@ -233,9 +237,13 @@ class Decisions:
         trial = self.trials[number]
         if failure is not None:
             return self._end(trial, failure, now)
-        trial.losses += 1
-        if trial.losses >= self.limits.max_losses:
-            message = f"gave up after losing its worker {trial.losses} times; the last time: {reason}"
+        trial.losses += began
+        trial.stuck += began
+        trial.unbegun += not began
+        if trial.stuck >= self.limits.max_losses or trial.unbegun >= MOST_UNBEGUN:
+            times = trial.stuck + trial.unbegun
+            lost = f"epoch {trial.epochs + 1} has lost its worker {times} times; the last time: {reason}"
+            message = f"gave up on {trial.candidate.name}: {lost}"
             return self._end(trial, Failure(key=str(number), kind="lost", message=message, epochs=trial.epochs), now)
         trial.turn("lost", now)
         self._queue.appendleft(number)
@@ -275,6 +283,7 @@ class Decisions:
     def _epoch(self, trial: Trial, report: EpochReport) -> list[Command]:
         if report.epoch <= trial.epochs:
             return []
+        trial.stuck = 0
         trial.curve.append(report)
         return [Keep(trial.number, report)]
 

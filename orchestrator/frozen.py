@@ -60,6 +60,7 @@ def progress(trial: Trial) -> dict[str, Any]:
     return {
         "attempts": trial.attempts,
         "losses": trial.losses,
+        "stuck": trial.stuck,
         "rung": trial.rung,
         "micro_batch": trial.micro_batch,
         "shrunk": trial.shrunk,
@@ -90,6 +91,7 @@ def thaw(frozen: FrozenTrial, catalogue: Catalogue) -> Trial:
         curve=curve,
         attempts=stand.get("attempts", 0),
         losses=stand.get("losses", 0),
+        stuck=stand.get("stuck", 0),
         rung=stand.get("rung", 0),
         micro_batch=stand.get("micro_batch"),
         shrunk=stand.get("shrunk", False),

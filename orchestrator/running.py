@@ -132,7 +132,8 @@ def _search(
     )
     with ExitStack() as stack:
         display.say(_starting(experiment))
-        pool = make_pool(experiment.resources, runner)
+        most = experiment.trials and experiment.trials + len(experiment.references)
+        pool = make_pool(experiment.resources, runner, most)
         stack.callback(pool.close)
         search = Search(
             opened.study,
@@ -188,8 +189,8 @@ def one_recipe(experiment: Experiment) -> OneRecipe:
     return OneRecipe(template=template, checkpoints=checkpoints.resolve())
 
 
-def make_pool(resources: Resources, runner: str = TRAIN) -> Pool:
-    """The pool that the resources describe. Ray is started, or connected to."""
+def make_pool(resources: Resources, runner: str = TRAIN, most: int | None = None) -> Pool:
+    """The pool that the resources describe, of at most `most` workers. Ray is started, or connected to."""
     memory = round(resources.memory_per_worker * GIB) if resources.memory_per_worker else None
     if resources.pool == "inline":
         return InlinePool(runner, memory)
@@ -202,7 +203,7 @@ def make_pool(resources: Resources, runner: str = TRAIN) -> Pool:
         labels=resources.labels,
         environment=worker_environment(max(1, int(resources.cpus_per_worker))),
     )
-    return RayPool(resources.workers, needs, resources.address, runner)
+    return RayPool(resources.workers, needs, resources.address, runner, most)
 
 
 def _facts(opened: OpenSearch, tracking: str | None) -> StudyFacts:

@@ -48,6 +48,8 @@ class Trial:
     worker: str | None = None
     attempts: int = 0  # launches
     losses: int = 0  # launches that ended with the worker's death
+    stuck: int = 0  # of these, since its last finished epoch
+    unbegun: int = 0  # launches on workers that were dead before they took it up
     rung: int = 0  # how many rungs it was promoted past
     micro_batch: int | None = None  # images at a time where memory is too small for the recipe's; part of its recipe
     shrunk: bool = False  # it ran out of memory once, and goes on in smaller parts

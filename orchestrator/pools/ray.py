@@ -1,7 +1,8 @@
 """A pool of long-lived Ray actors. The only file of the search that imports ray.
 
 As many actors are asked for as there are workers wanted; Ray places them as nodes join, and one that dies is replaced,
-so the pool grows and shrinks with the cluster. Each job is one streaming call whose items are the worker's messages.
+so the pool grows and shrinks with the cluster. Each job is one streaming call: its first item says that it began, the
+others are the worker's messages.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,11 +23,16 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from orchestrator.decisions import Joined, Lost, Said
+from orchestrator.pools.fitting import NodeFacts, fitting
+from orchestrator.pools.head import HeadWatch
 from orchestrator.pools.protocol import Job, PoolEvent
 from orchestrator.pools.runner import TRAIN, resolve
 from workers.records import EpochReport, Failure, Message, TrainRequest
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+BEGAN = None  # the first item of a job's stream
+SECONDS_BETWEEN_LOOKS = 5.0  # at the cluster's nodes
+MOST_STILLBORN = 12  # workers in turn that died before they were ready: then they all would
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +64,8 @@ class TrainWorker:
 
         return claim_share(self._gpus)
 
-    def run(self, request: TrainRequest) -> Iterator[Message]:
+    def run(self, request: TrainRequest) -> Iterator[Message | None]:
+        yield BEGAN
         yield from resolve(self._runner)(request)
 
 
@@ -70,35 +78,58 @@ class _Seat:
     waiting: Any  # a reference to its readiness, or the stream of its job
     job: Job | None = None
     joined: bool = False
+    began: bool = False
 
 
 class RayPool:
-    """`workers` actors on the cluster at `address` (None: one started here for this process alone)."""
+    """`workers` actors on the cluster at `address` (None: one started here for this process alone).
+
+    workers None: as many as the cluster holds, looked at again and again, and some to spare, at most `most`. Those that
+    wait for a place are the demand that an autoscaler answers.
+    """
 
     def __init__(
-        self, workers: int | None, needs: WorkerNeeds, address: str | None = None, runner: str = TRAIN
+        self,
+        workers: int | None,
+        needs: WorkerNeeds,
+        address: str | None = None,
+        runner: str = TRAIN,
+        most: int | None = None,
     ) -> None:
         """Connects, and asks for the actors. ValueError where there is no cluster at the address."""
         self._connected_before = ray.is_initialized()
         _connect(address, needs, workers)
+        self._elastic = workers is None and address is not None
+        self._workers = workers
+        self._most = most
+        self._stillborn = 0
+        self._head = HeadWatch(ray.get_runtime_context().gcs_address) if address is not None else None
+        if self._head is not None:
+            self._head.start()
         self._needs = needs
         self._runner = runner
         self._seats: dict[Any, _Seat] = {}  # what is waited for -> seat
         self._names: dict[str, _Seat] = {}
         self._count = 0
         self._pending: deque[PoolEvent] = deque()
-        for _ in range(workers or _fitting(needs)):
-            self._hire()
+        self._looked_at = time.monotonic()
+        self._fill()
 
     def launch(self, worker: str, job: Job) -> None:
         seat = self._names[worker]
         assert seat.joined, f"{worker} has not joined"
         assert seat.job is None, f"{worker} is busy"
         stream = seat.actor.run.options(num_returns="streaming").remote(job.request)
-        seat.waiting, seat.job = stream, job
+        seat.waiting, seat.job, seat.began = stream, job, False
         self._seats[stream] = seat
 
     def events(self, timeout: float) -> list[PoolEvent]:
+        """ClusterLostError where the head is gone; ValueError where no worker ever gets ready."""
+        if self._head is not None:
+            self._head.check()
+        if self._elastic and time.monotonic() - self._looked_at >= SECONDS_BETWEEN_LOOKS:
+            self._looked_at = time.monotonic()
+            self._fill()
         if not self._pending and self._seats:
             ready, _ = ray.wait(list(self._seats), num_returns=1, timeout=timeout, fetch_local=False)
             if ready:  # whatever else is ready by now comes along
@@ -112,18 +143,34 @@ class RayPool:
     def kill(self, worker: str) -> None:
         seat = self._names.get(worker)
         if seat is not None:
-            ray.kill(seat.actor)
-            if seat.job is None:
-                self._lose(seat, "it was killed")
+            self._lose(seat, "it was killed")
 
     def close(self) -> None:
-        for seat in self._names.values():
+        if self._head is not None:
+            self._head.close()
+        for seat in self._names.values() if self._head is None or not self._head.lost else ():
             with contextlib.suppress(RayError):
                 ray.kill(seat.actor)
         self._names.clear()
         self._seats.clear()
         if not self._connected_before:
             ray.shutdown()
+
+    def _fill(self) -> None:
+        """Hires whoever is missing; of an elastic pool those who wait for a place that is not there any more go."""
+        wanted = self._workers if self._workers is not None else self._room()
+        for _ in range(wanted - len(self._names)):
+            self._hire()
+        surplus = len(self._names) - wanted
+        for seat in [seat for seat in reversed(self._names.values()) if not seat.joined][: max(0, surplus)]:
+            self._drop(seat)
+
+    def _room(self) -> int:
+        held = fitting(cluster_nodes(), self._needs.cpus, self._needs.gpus, self._needs.labels)
+        if not self._elastic:
+            return max(1, held)
+        wanted = held + max(1, held // 4)
+        return min(wanted, self._most) if self._most is not None else wanted
 
     def _hire(self) -> None:
         self._count += 1
@@ -147,6 +194,7 @@ class RayPool:
                 share = ray.get(waiting)
                 del self._seats[waiting]
                 seat.joined = True
+                self._stillborn = 0
                 self._pending.append(Joined(seat.name, self._needs.memory or share))
             else:
                 self._hear(seat, ray.get(next(waiting)))
@@ -158,19 +206,34 @@ class RayPool:
             message = str(error).splitlines()[0]
             self._hear(seat, Failure(key="", kind="exception", message=message, traceback=str(error)))
 
-    def _hear(self, seat: _Seat, message: Message) -> None:
+    def _hear(self, seat: _Seat, message: Message | None) -> None:
         """Passes a message on; a result is a job's last, so its stream need not be drained."""
         assert seat.job is not None
+        if message is BEGAN:
+            seat.began = True
+            return
         self._pending.append(Said(seat.job.number, seat.job.attempt, message))
         if not isinstance(message, EpochReport):
             del self._seats[seat.waiting]
             seat.job = None
 
     def _lose(self, seat: _Seat, reason: str) -> None:
+        """Another takes its place. One that is cut off may live on, so it is ended for certain."""
+        self._drop(seat)
+        self._pending.append(Lost(seat.name, reason, seat.began or seat.job is None))
+        self._stillborn += not seat.joined
+        if self._stillborn >= MOST_STILLBORN:
+            raise ValueError(
+                f"{self._stillborn} workers in turn died before they were ready; the last one: {reason}. The nodes' logs "
+                "under /tmp/ray/session_latest/logs say more; `igcv doctor FILE` checks what a worker needs"
+            )
+        self._fill()
+
+    def _drop(self, seat: _Seat) -> None:
         self._seats.pop(seat.waiting, None)
         self._names.pop(seat.name, None)
-        self._pending.append(Lost(seat.name, reason))
-        self._hire()
+        with contextlib.suppress(RayError):
+            ray.kill(seat.actor)
 
 
 def start_here(workers: int, cpus_per_worker: float) -> None:
@@ -195,12 +258,19 @@ def _connect(address: str | None, needs: WorkerNeeds, workers: int | None) -> No
         ) from error
 
 
-def _fitting(needs: WorkerNeeds) -> int:
-    """How many workers the cluster holds now."""
-    held: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    fits = [held.get("CPU", 0) / needs.cpus] if needs.cpus else []
-    fits += [held.get("GPU", 0) / needs.gpus] if needs.gpus else []
-    return max(1, int(min(fits, default=1)))
+def cluster_nodes() -> list[NodeFacts]:
+    """The living nodes of the cluster that this process is connected to."""
+    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [
+        NodeFacts(
+            name=node["NodeManagerHostname"],
+            cpus=node["Resources"].get("CPU", 0.0),
+            gpus=node["Resources"].get("GPU", 0.0),
+            labels=node["Labels"],
+        )
+        for node in found
+        if node["Alive"]
+    ]
 
 
 def _reason(error: RayActorError) -> str:

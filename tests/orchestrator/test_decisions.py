@@ -97,6 +97,26 @@ def test_a_trial_that_kills_every_worker_is_given_up_and_named() -> None:
     assert "segmentation fault" in told.message
 
 
+def test_machines_that_come_and_go_cost_a_trial_that_gets_on_nothing() -> None:
+    machine = decisions(trials=1, max_losses=2, epochs=9)
+    play(machine, Joined("w0"), Recorded((trial(0),)))
+    for epoch in range(1, 5):
+        play(machine, Said(0, epoch, report(epoch)), Lost(f"w{epoch - 1}"), Joined(f"w{epoch}"))
+    assert (machine.trials[0].phase, machine.trials[0].losses, machine.trials[0].stuck) == ("training", 4, 1)
+    assert play(machine, Lost("w4")) == [Tell(0), Finish("done")]
+    told = machine.trials[0].failure
+    assert told is not None
+    assert "gave up on net0: epoch 5 has lost its worker 2 times" in told.message
+
+
+def test_a_worker_that_was_dead_before_it_took_its_trial_up_is_not_counted() -> None:
+    machine = decisions(trials=1, max_losses=1)
+    play(machine, Joined("w1"), Recorded((trial(0),)))
+    assert play(machine, Lost("w1", began=False)) == [Keep(0)]
+    assert play(machine, Joined("w2")) == [Keep(0), Launch(0, 2, "w2", 3)]
+    assert machine.trials[0].losses == 0
+
+
 def test_a_hung_worker_is_killed_after_the_grace_and_its_trial_ends_as_over_time() -> None:
     machine = decisions(trials=1, time_limit=10.0, grace=5.0)
     play(machine, Joined("w1"), Recorded((trial(0),)))
