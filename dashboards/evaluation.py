@@ -99,7 +99,7 @@ class Spread:
     published_accuracy: float | None
     accuracies: tuple[float, ...]  # of those that were trained to the end, in the order of their seeds
     seeds: tuple[int, ...]
-    failed: int
+    failed: int  # seeds whose trainings failed, and were not trained again with success
     mean: float | None  # None where none was trained to the end
     std: float | None  # of the sample (n - 1); None below two
 
@@ -124,7 +124,7 @@ def _spread(group: Sequence[EvaluationRow]) -> Spread:
         **{name: getattr(first, name) for name in Spread.__dataclass_fields__ if name in COLUMNS},
         accuracies=accuracies,
         seeds=tuple(seed for seed, _ in done),
-        failed=sum(row.state == "failed" for row in group),
+        failed=len({row.seed for row in group if row.state == "failed"} - {seed for seed, _ in done}),
         mean=fmean(accuracies) if accuracies else None,
         std=stdev(accuracies) if len(accuracies) > 1 else None,
     )

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--no-references", is_flag=True, help="Without the study's reference networks.")
 @click.option("--workers", type=click.IntRange(1), help="Workers; default as in the search.")
 @click.option("--pool", type=click.Choice(["ray", "inline"]), help="Where trainings run; default as in the search.")
+@click.option("--retry", is_flag=True, help="Train what failed once more.")
 @click.option("--path", help="Where the images lie, if not where the search found them.")
 @click.option("--tracking", help="local, off or the URI of an MLflow store; default the search's.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
@@ -53,6 +54,7 @@ def evaluate(
     no_references: bool,
     workers: int | None,
     pool: str | None,
+    retry: bool,
     path: str | None,
     tracking: str | None,
     as_json: bool,
@@ -76,6 +78,7 @@ def evaluate(
         path=path,
         workers=workers,
         pool=pool,
+        retry=retry,
     )
     check_tracking(tracking)
     ended = run_evaluation(wish, _say)
@@ -90,6 +93,9 @@ def evaluate(
     if ended.reason == "interrupted":
         click.echo("interrupted; the same command goes on", err=True)
         sys.exit(130)
+    if failed := sum(spread.failed for spread in found):
+        click.echo(f"{failed} trainings failed; with --retry the same command trains them once more", err=True)
+        sys.exit(1)
 
 
 def result_facts(ended: Evaluated, found: Sequence[Spread]) -> dict[str, Any]:

@@ -30,10 +30,10 @@ def chosen(trials: Sequence[Trial], costs: Sequence[CostName], within: float | N
         best = np.array([errors[np.all(prices <= price, axis=1)].min() for price in prices])
         members = errors <= best + within + ROUNDING
     found = [trial for trial, is_member in zip(complete, members, strict=True) if is_member]
-    found.sort(key=lambda trial: (*(getattr(trial.candidate.cost, name) for name in costs), trial.number))
+    found.sort(key=lambda trial: (*(trial.cost(name) or 0.0 for name in costs), trial.number))
     return found + ([trial for trial in trials if trial.candidate.source == "reference"] if references else [])
 
 
 def _points(trials: Sequence[Trial], costs: Sequence[CostName]) -> tuple[Floats, Floats]:
     errors = np.array([1.0 - (trial.accuracy or 0.0) for trial in trials])
-    return errors, np.array([[getattr(trial.candidate.cost, name) for name in costs] for trial in trials], dtype=float)
+    return errors, np.array([[trial.cost(name) for name in costs] for trial in trials], dtype=float)

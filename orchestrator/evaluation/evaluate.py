@@ -29,11 +29,11 @@ from orchestrator.experiment import Training as TrainingSection
 from orchestrator.lease import Lease
 from orchestrator.locate import Found, locate
 from orchestrator.opening import Say, cost_names
-from orchestrator.pools.runner import TRAIN
+from orchestrator.pools.runner import ATTEMPT
 from orchestrator.projection import known_data
 from orchestrator.promotion import Promotion
 from orchestrator.reopening import folder_of, reopen
-from orchestrator.running import interruptible, make_pool, one_recipe
+from orchestrator.running import interruptible, make_packing, make_pool, one_recipe
 from orchestrator.sampler.space import distributions
 from orchestrator.search import Search
 from orchestrator.study import claim, open_storage
@@ -57,6 +57,7 @@ class Wish:
     path: str | None = None
     workers: int | None = None
     pool: str | None = None
+    retry: bool = False  # what failed is trained once more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ class Evaluated:
     tracking: str | None  # of the search's last run
 
 
-def run_evaluation(wish: Wish, say: Say, runner: str = TRAIN) -> Evaluated:
+def run_evaluation(wish: Wish, say: Say, runner: str = ATTEMPT) -> Evaluated:
     """Trains what was not yet trained, and scores it. ValueError, before anything is recorded, where it cannot be."""
     found = locate(wish.study)
     lease = claim(found.storage, evaluation_name(found.name))
@@ -94,9 +95,9 @@ class _Round:
         storage = open_storage(found.storage, say)
         kept = reopen(found, storage, wish.path)
         experiment = kept.experiment
-        self.resources = _resources(experiment.resources, wish)
-        self.experiment = experiment.model_copy(update={"resources": self.resources})
-        self.recipe = wished_recipe(experiment, wish.recipe, wish.changes)
+        self.experiment = experiment
+        self.asked = as_wished(experiment, wish)
+        self.recipe = self.asked.recipe()
         self.seeds = tuple(range(experiment.seed + 1, experiment.seed + 1 + wish.seeds))
         self.wish, self.kept, self.say, self.folder = wish, kept, say, folder_of(found)
         networks = chosen(kept.trials, cost_names(experiment), wish.within, wish.references)
@@ -116,6 +117,7 @@ class _Round:
             trial.number: trial for trial in self.study.load(self.kept.catalogue, KIND) if trial.number in self.known
         }
         present = [trial for trial in before.values() if self.known[trial.number].key in wanted]
+        again = {trial.number for trial in present if trial.phase == "failed"} if self.wish.retry else set()
         rows = EvaluationRows(
             known=self.known,
             searched_with=self.experiment.recipe(),
@@ -124,11 +126,11 @@ class _Round:
             marks=self.study.marks(),
         )
         table = EvaluationTable(self.folder, [rows.row(trial) for trial in before.values()])
-        ended = sum(trial.phase in ENDED for trial in present)
+        ended = sum(trial.phase in ENDED and trial.number not in again for trial in present)
         self.say(f"{len(self.wanted)} trainings of {len(self.wanted) // len(self.seeds)} networks, {ended} done before")
         reason = "done"
         if ended < len(self.wanted):
-            reason = self._train(present, rows, table, runner)
+            reason = self._train(present, again, rows, table, runner)
         return Evaluated(
             reason=reason,
             study=self.experiment.name,
@@ -144,21 +146,27 @@ class _Round:
             tracking=self.kept.tracking,
         )
 
-    def _train(self, present: list[Trial], rows: EvaluationRows, table: EvaluationTable, runner: str) -> str:
+    def _train(
+        self, present: list[Trial], again: set[int], rows: EvaluationRows, table: EvaluationTable, runner: str
+    ) -> str:
         maker = RepeatMaker(
             study=self.study,
             distributions=distributions(self.kept.catalogue.space),
             wanted=self.wanted,
             known=self.known,
+            again=again,
             environment=self.environment,
         )
+        data = self.kept.data
+        images = data.train + 2 * data.validation  # to train on and, beside it, to score
         decisions = Decisions(
-            Limits(trials=0, max_losses=self.resources.max_losses),
+            Limits(trials=0, max_losses=self.asked.resources.max_losses),
             Promotion((), 3.0, self.recipe.epochs),
-            cost_names(self.experiment),
+            cost_names(self.asked),
+            make_packing(self.asked, self.kept.catalogue, images),
         )
         with ExitStack() as stack:
-            pool = make_pool(self.resources, runner)
+            pool = make_pool(self.asked.resources, runner)
             stack.callback(pool.close)
             search = Search(
                 self.study,
@@ -175,22 +183,21 @@ class _Round:
             return search.run()
 
     def _training(self) -> RepeatTraining:
-        asked = one_recipe(self.experiment)
+        asked = one_recipe(self.asked)
         checkpoints = asked.checkpoints / "evaluation"
         checkpoints.mkdir(exist_ok=True)
         return RepeatTraining(template=asked.template, checkpoints=checkpoints, known=self.known)
 
 
-def wished_recipe(experiment: Experiment, name: str | None, changes: Mapping[str, object]) -> Recipe:
-    """The named recipe, or the study's own, with changes. ValueError: unknown name."""
-    given = experiment.training.model_dump(exclude_none=True) if name is None else {"recipe": name}
-    section = TrainingSection.model_validate({**given, **changes})
-    named_recipe(section.recipe)
-    return experiment.model_copy(update={"training": section}).recipe()
-
-
-def _resources(resources: Resources, wish: Wish) -> Resources:
-    changes = {"workers": wish.workers, "pool": wish.pool}
-    return Resources.model_validate(
-        {**resources.model_dump(), **{name: value for name, value in changes.items() if value is not None}}
+def as_wished(experiment: Experiment, wish: Wish) -> Experiment:
+    """The experiment with the recipe and the workers that are asked for. ValueError: no such recipe."""
+    given = experiment.training.model_dump(exclude_none=True) if wish.recipe is None else {"recipe": wish.recipe}
+    named_recipe(str(given["recipe"]))
+    workers = {"workers": wish.workers, "pool": wish.pool}
+    changes = {name: value for name, value in workers.items() if value is not None}
+    return experiment.model_copy(
+        update={
+            "training": TrainingSection.model_validate({**given, **wish.changes}),
+            "resources": Resources.model_validate({**experiment.resources.model_dump(), **changes}),
+        }
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -102,10 +102,11 @@ class RepeatMaker:
     distributions: Mapping[str, BaseDistribution]
     wanted: Sequence[Repeat]
     known: dict[int, Repeat]
+    again: Set[int] = frozenset()  # trials that failed and are replaced
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def begin(self, present: Sequence[Trial]) -> tuple[Trial, ...]:
-        held = {repeat.key for repeat in self.known.values()}
+        held = {repeat.key for number, repeat in self.known.items() if number not in self.again}
         return tuple(self._record(repeat) for repeat in self.wanted if repeat.key not in held)
 
     def note(self, trial: Trial) -> None:
