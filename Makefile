@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '
 BIN := .venv/bin
 SET_UP := .venv/.set-up
 
-.PHONY: help search test check format wheel clean
+.PHONY: help search test bench-train check format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## List these targets
@@ -21,6 +21,9 @@ search: $(SET_UP)  ## Search small networks on real images (no download), and sh
 
 test: $(SET_UP)  ## Run the tests (with IGCV_DATA=FOLDER also those that need its images)
 	$(BIN)/python -m pytest
+
+bench-train: $(SET_UP)  ## Measure training beside a plain PyTorch loop (quarter of an hour on two cores, nothing else running)
+	$(BIN)/igcv bench train
 
 check: $(SET_UP)  ## Lint, types and the direction of imports
 	$(BIN)/ruff check .

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from search_spaces.families.table import FAMILIES
-from tests.benchmarks.bench_families import members
 from workers.allocator import worker_environment
+from workers.benchmarks.network import members
 from workers.device import peak_memory_mib, pick_device, reset_peak_memory
 from workers.memory import MIB, training_memory
 from workers.native.library import library

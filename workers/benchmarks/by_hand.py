@@ -1,9 +1,9 @@
 """What people write by hand: plain PyTorch, torchvision's transforms and a DataLoader. Prints images per second as JSON.
 
-    python -m tests.benchmarks.train_by_hand STEPS
+    python -m workers.benchmarks.by_hand STEPS [--compile]
 
-Random images as PIL makes them stand in for CIFAR-10, so that the loader does the same work. The first steps (WARM_UP)
-are not counted. The network is the one of tests/benchmarks/bench_train.py.
+Random images as PIL makes them stand in for CIFAR-10, so that the loader does the same work. The first steps (WARM_UP),
+and with them the compiling, are not counted. The network is that of network.py.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
 
 WARM_UP = 5
 BATCH = 128
@@ -28,9 +27,13 @@ class RandomImages(Dataset[Any]):
     """50,000 images of 32 x 32, each made a PIL image when it is asked for."""
 
     def __init__(self) -> None:
+        from PIL import Image
+        from torchvision import transforms
+
         random = np.random.default_rng(0)
         self.pixels = random.integers(0, 256, (50_000, 32, 32, 3), dtype=np.uint8)
         self.labels = random.integers(0, 10, 50_000)
+        self.image = Image.fromarray
         self.transform = transforms.Compose(
             [
                 transforms.RandomCrop(32, padding=4),
@@ -44,7 +47,7 @@ class RandomImages(Dataset[Any]):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(Image.fromarray(self.pixels[index])), int(self.labels[index])
+        return self.transform(self.image(self.pixels[index])), int(self.labels[index])
 
 
 def interleaved(x: Tensor, groups: int) -> Tensor:
@@ -76,23 +79,28 @@ def network() -> nn.Sequential:
     return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 10))
 
 
-def images_per_second(steps: int) -> float:
+def images_per_second(steps: int, compiled: bool = False) -> tuple[float, float]:
+    """The speed of `steps` steps, and the seconds of the first step, in which torch.compile works."""
     torch.manual_seed(0)
     loader = DataLoader(RandomImages(), BATCH, shuffle=True, num_workers=2, drop_last=True)
     model = network()
+    forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    started = time.perf_counter()
+    began = started = time.perf_counter()
+    first = 0.0
     for step, (images, labels) in enumerate(loader):
         if step == WARM_UP:
             started = time.perf_counter()
         if step == WARM_UP + steps:
             break
         optimiser.zero_grad()
-        loss = nn.functional.cross_entropy(model(images), labels)
-        loss.backward()
+        loss = nn.functional.cross_entropy(forward(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    return steps * BATCH / (time.perf_counter() - started)
+        first = first or time.perf_counter() - began
+    return steps * BATCH / (time.perf_counter() - started), first
 
 
 if __name__ == "__main__":
-    print(json.dumps({"images_per_second": images_per_second(int(sys.argv[1]))}))
+    speed, first_seconds = images_per_second(int(sys.argv[1]), "--compile" in sys.argv)
+    print(json.dumps({"images_per_second": speed, "first_step_seconds": first_seconds}))

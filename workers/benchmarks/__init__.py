@@ -1,0 +1,1 @@
+"""Training measured beside plain PyTorch, in turn on the same machine: what `igcv bench train` runs."""
