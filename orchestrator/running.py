@@ -41,6 +41,7 @@ EMPTY = Plan(
     (Node(operation=Input(shape=(1, 1, 1)), inputs=(), shape=(1, 1, 1), place="input"),)
 )  # replaced in every request
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SHORTEST_GRACE, LONGEST_GRACE = 10.0, 60.0  # seconds that a training over its time limit has to say so itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +158,7 @@ def _decisions(opened: OpenSearch) -> Decisions:
         trials=experiment.trials,
         deadline=time.time() + experiment.wall_clock if experiment.wall_clock else None,
         time_limit=experiment.training.time_limit,
+        grace=min(LONGEST_GRACE, max(SHORTEST_GRACE, experiment.training.time_limit or 0.0)),
         max_losses=experiment.resources.max_losses,
     )
     data = opened.prepared.data

@@ -14,6 +14,7 @@ _SELECTOR = re.compile(r"(!?)(?:in\((.*)\)|(.*))", re.DOTALL)
 class NodeFacts:
     """A living node of the cluster: all that it has, whether in use or not."""
 
+    id: str  # Ray's
     name: str
     cpus: float
     gpus: float

@@ -12,15 +12,18 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")  # the same on every side; see docs/guide
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+import ray._private.worker
 from ray.exceptions import RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.decisions import Joined, Lost, Said
 from orchestrator.pools.fitting import NodeFacts, fitting
@@ -30,6 +33,7 @@ from orchestrator.pools.runner import TRAIN, resolve
 from workers.records import EpochReport, Failure, Message, TrainRequest
 
 QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+ray._private.worker._worker_logs_enabled = False  # else it prints the nodes' errors to stdout, amid the JSON
 BEGAN = None  # the first item of a job's stream
 SECONDS_BETWEEN_LOOKS = 5.0  # at the cluster's nodes
 MOST_STILLBORN = 12  # workers in turn that died before they were ready: then they all would
@@ -135,7 +139,8 @@ class RayPool:
             if ready:  # whatever else is ready by now comes along
                 ready, _ = ray.wait(list(self._seats), num_returns=len(self._seats), timeout=0, fetch_local=False)
             for waiting in ready:
-                self._listen(waiting)
+                if waiting in self._seats:  # what an earlier one meant may have sent this one away
+                    self._listen(waiting)
         events = list(self._pending)
         self._pending.clear()
         return events
@@ -248,6 +253,20 @@ def _connect(address: str | None, needs: WorkerNeeds, workers: int | None) -> No
     if address is None:
         start_here(workers or 1, needs.cpus)
         return
+    _connect_to(address)
+
+
+@contextlib.contextmanager
+def connect(address: str) -> Iterator[None]:
+    """Connected to the cluster inside. ValueError where there is none, or where it refuses."""
+    _connect_to(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect_to(address: str) -> None:
     try:
         ray.init(address=address, **QUIET)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -263,7 +282,8 @@ def cluster_nodes() -> list[NodeFacts]:
     found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return [
         NodeFacts(
-            name=node["NodeManagerHostname"],
+            id=node["NodeID"],
+            name=f"{node['NodeManagerHostname']}:{node['NodeID'][:6]}",
             cpus=node["Resources"].get("CPU", 0.0),
             gpus=node["Resources"].get("GPU", 0.0),
             labels=node["Labels"],
@@ -271,6 +291,32 @@ def cluster_nodes() -> list[NodeFacts]:
         for node in found
         if node["Alive"]
     ]
+
+
+def ask_nodes(nodes: Sequence[NodeFacts], function: str, arguments: tuple[Any, ...], seconds: float) -> dict[str, Any]:
+    """What `module:function` answers on each node, by the node's name; why, in words, where it does not."""
+    remote: Any = ray.remote(_answer)
+    asked: dict[Any, str] = {}
+    for node in nodes:
+        there = NodeAffinitySchedulingStrategy(node.id, soft=False)
+        asked[remote.options(num_cpus=0, scheduling_strategy=there).remote(function, arguments)] = node.name
+    ready, late = ray.wait(list(asked), num_returns=len(asked), timeout=seconds) if asked else ([], [])
+    answers: dict[str, Any] = {asked[reference]: f"it did not answer within {seconds:g} s" for reference in late}
+    for reference in ready:
+        try:
+            answers[asked[reference]] = ray.get(reference)
+        except RayError as error:
+            answers[asked[reference]] = f"it cannot run this program: {_first_line(error)}"
+    return answers
+
+
+def _answer(function: str, arguments: tuple[Any, ...]) -> Any:
+    module, _, name = function.partition(":")
+    return getattr(import_module(module), name)(*arguments)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
 
 
 def _reason(error: RayActorError) -> str:

@@ -8,7 +8,7 @@ from orchestrator.pools.fitting import NodeFacts, fitting, matches
 
 
 def node(cpus: float = 8, gpus: float = 0, **labels: str) -> NodeFacts:
-    return NodeFacts(name="n", cpus=cpus, gpus=gpus, labels=labels)
+    return NodeFacts(id="0", name="n", cpus=cpus, gpus=gpus, labels=labels)
 
 
 @pytest.mark.parametrize(
