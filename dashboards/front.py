@@ -37,6 +37,8 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective(name="flops", title="FLOPs"),
         Objective(name="params", title="parameters"),
         Objective(name="latency_ms", title="latency (ms)"),
+        Objective(name="batch_latency_ms", title="latency of a batch (ms)"),
+        Objective(name="inference_memory_mib", title="inference memory (MiB)"),
         Objective(name="activation_bytes", title="activation memory (bytes)"),
         Objective(name="depth", title="depth (layers)", log=False),
         Objective(name="peak_memory_mib", title="peak memory (MiB)"),

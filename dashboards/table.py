@@ -74,7 +74,9 @@ class TrialRow:
     flops: int | None = None
     activation_bytes: int | None = None
     depth: int | None = None
-    latency_ms: float | None = None
+    latency_ms: float | None = None  # in use, one image; medians
+    batch_latency_ms: float | None = None
+    inference_memory_mib: float | None = None
     images_per_second: float | None = None
     peak_memory_mib: float | None = None
     seconds: float | None = None  # of training, all attempts that counted

@@ -14,9 +14,10 @@ from typing import Literal
 from orchestrator.packing import Packing
 from orchestrator.promotion import Promotion
 from orchestrator.trials import ENDED, Trial
+from workers.measured import MeasuredName
 from workers.records import EpochReport, Failure, Message, Metrics
 
-CostName = Literal["macs", "params"]
+CostName = Literal["macs", "params"] | MeasuredName
 MOST_UNBEGUN = (
     12  # workers in turn that were dead before they took a trial up, or that it killed before they could say so
 )
@@ -263,6 +264,11 @@ class Decisions:
         if isinstance(message, Failure):
             return self._failed(trial, message, self._shares.get(worker), now)
         self._fill_curve(trial, message)
+        trial.measured = message.measured or trial.measured
+        unknown = [name for name in self.costs if trial.cost(name) is None]
+        if unknown:
+            text = f"its worker measured no {' and no '.join(unknown)}, an objective of this study"
+            return self._end(trial, Failure(key=str(number), kind="exception", message=text, epochs=trial.epochs), now)
         if message.epochs < self.promotion.last_epoch:
             return self._pause(trial, now)
         trial.metrics = message
@@ -401,11 +407,14 @@ class Decisions:
 
     def _point(self, trial: Trial, epoch: int) -> tuple[float, ...]:
         accuracy = next(report.accuracy for report in reversed(trial.curve) if report.epoch <= epoch)
-        return (1.0 - accuracy, *(float(getattr(trial.candidate.cost, name)) for name in self.costs))
+        costs = [trial.cost(name) for name in self.costs]
+        return (1.0 - accuracy, *(cost for cost in costs if cost is not None))
 
     def _restore_rungs(self, trial: Trial) -> None:
         if trial.candidate.source != "search" or trial.phase == "failed":
             return
+        if any(trial.cost(name) is None for name in self.costs):
+            return  # its worker or its driver died before it was measured; it is once it pauses
         for index, epoch in enumerate(self.promotion.epochs):
             if trial.epochs < epoch:
                 break

@@ -17,9 +17,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from search_spaces.networks import Task
 from search_spaces.space import Space, make_space
+from workers.measured import LATENCY, LEAST_REPEATS, MEASURED, MeasuredName, MeasureSpec
 from workers.records import DataSpec, Recipe
 
-Objective = Literal["accuracy", "macs", "params"]
+Objective = Literal["accuracy", "macs", "params", MeasuredName]
+MOST_OBJECTIVES = 3
 SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -136,6 +138,17 @@ class Resources(Section):
     max_losses: int = Field(3, ge=1)  # a trial that lost its worker this often is given up
 
 
+class Measure(Section):
+    """`measure`: how a network is measured in use, where latency or memory is an objective."""
+
+    batch_size: int = Field(32, ge=1)
+    repeats: int = Field(30, ge=LEAST_REPEATS)
+    warm_up: int = Field(5, ge=1)
+
+    def spec(self) -> MeasureSpec:
+        return MeasureSpec(**self.model_dump())
+
+
 class Experiment(Section):
     """The whole file."""
 
@@ -145,6 +158,8 @@ class Experiment(Section):
     budget: Limits = Limits()
     objectives: tuple[Objective, ...] = ("accuracy", "macs")
     reference_error: float = Field(0.5, gt=0, le=1)
+    reference_latency_ms: float | None = Field(None, gt=0)  # None: the dearest observed
+    measure: Measure = Measure()
     references: tuple[str, ...] = ()
     sampler: str = "igcv"
     warm_start: tuple[str, ...] = ()
@@ -177,10 +192,21 @@ class Experiment(Section):
             or len(set(self.objectives)) < len(self.objectives)
         ):
             raise ValueError(
-                f"objectives start with accuracy and go on with macs, params or both, each once; "
+                f"objectives start with accuracy and go on with macs, params, {', '.join(MEASURED)}, each once; "
                 f"given {list(self.objectives)}"
             )
+        if len(self.objectives) > MOST_OBJECTIVES:
+            raise ValueError(f"objectives: at most {MOST_OBJECTIVES}, given {list(self.objectives)}")
+        if self.reference_latency_ms is not None and LATENCY not in self.objectives:
+            raise ValueError(
+                f"reference_latency_ms needs {LATENCY} among the objectives, given {list(self.objectives)}"
+            )
         return self
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The objectives that are known only once a worker has measured them."""
+        return tuple(name for name in self.objectives if name in MEASURED)
 
     @property
     def folder(self) -> Path:
@@ -201,6 +227,7 @@ class Experiment(Section):
     def fixed(self) -> dict[str, Any]:
         """What a study may never change: each key with its value, kept in the study and compared at every start."""
         data = self.data.model_dump(exclude={"path", "download"})
+        measuring = {"measure": self.measure.model_dump(), "reference_latency_ms": self.reference_latency_ms}
         return {
             "data": data,
             "families": self.families,
@@ -211,6 +238,7 @@ class Experiment(Section):
             "training": self.training.model_dump(mode="json", exclude={"time_limit"}, exclude_none=True),
             "early_stopping": self.early_stopping.model_dump(mode="json") if self.early_stopping else None,
             "seed": self.seed,
+            **(measuring if self.measured else {}),
         }
 
     def digest(self) -> str:

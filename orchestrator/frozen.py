@@ -14,6 +14,7 @@ from orchestrator.candidates import Catalogue
 from orchestrator.trials import ENDED, Candidate, Phase, Source, Stint, Trial
 from search_spaces.cost import Cost
 from search_spaces.networks import Value
+from workers.measured import measured_from
 from workers.records import EpochReport, Failure, Metrics
 
 TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -53,7 +54,11 @@ def objective(trial: Trial, name: str) -> float:
     accuracy = trial.accuracy
     assert accuracy is not None
     assert math.isfinite(accuracy)
-    return accuracy if name == "accuracy" else float(getattr(trial.candidate.cost, name))
+    if name == "accuracy":
+        return accuracy
+    cost = trial.cost(name)
+    assert cost is not None, f"trial {trial.number} was told without its {name}"
+    return cost
 
 
 def progress(trial: Trial) -> dict[str, Any]:
@@ -65,6 +70,7 @@ def progress(trial: Trial) -> dict[str, Any]:
         "micro_batch": trial.micro_batch,
         "shrunk": trial.shrunk,
         "stints": [asdict(stint) for stint in trial.stints],
+        "measured": asdict(trial.measured) if trial.measured else None,
     }
 
 
@@ -95,7 +101,10 @@ def thaw(frozen: FrozenTrial, catalogue: Catalogue) -> Trial:
         rung=stand.get("rung", 0),
         micro_batch=stand.get("micro_batch"),
         shrunk=stand.get("shrunk", False),
-        metrics=Metrics(**{**metrics, "key": key, "forms": tuple(metrics["forms"])}) if metrics else None,
+        measured=measured_from(stand["measured"]) if stand.get("measured") else None,
+        metrics=Metrics(**{**metrics, "measured": None, "key": key, "forms": tuple(metrics["forms"])})
+        if metrics
+        else None,
         failure=Failure(**failure) if failure else None,
         stints=[Stint(**stint) for stint in stand.get("stints", ())],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from orchestrator.trials import Trial
 from search_spaces.feasible import FeasibleSet
 from search_spaces.networks import Task
 from workers.data.facts import DataFacts, describe
+from workers.measured import LATENCY
 
 Say = Callable[[str], None]
 LAST_RUN = "last_run"  # the study's attribute that says where its data and machines were: defaults of what comes later
@@ -129,7 +131,11 @@ def _promotion(experiment: Experiment) -> Promotion:
 
 
 def _cost_bound(name: CostName, experiment: Experiment, feasible: FeasibleSet) -> float:
-    """The hypervolume's reference in one cost: its budget, or the dearest member's cost."""
+    """The hypervolume's reference in one cost: its budget, or the dearest member's cost; NaN: the dearest observed."""
+    if name == LATENCY and experiment.reference_latency_ms is not None:
+        return experiment.reference_latency_ms
+    if name != "macs" and name != "params":
+        return math.nan
     limit = {"macs": experiment.budget.macs, "params": experiment.budget.max_params}.get(name)
     return float(limit if limit is not None else feasible.cost_range(name)[1])
 

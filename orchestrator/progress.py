@@ -225,14 +225,17 @@ def front_table(rows: list[TrialRow], most: int | None = None) -> Table:
     table.add_column("accuracy", justify="right")
     table.add_column("MACs", justify="right")
     table.add_column("params", justify="right")
+    timed = any(row.latency_ms is not None for row in rows)
+    if timed:
+        table.add_column("latency (ms)", justify="right")
     table.add_column("network", overflow="fold")
     shown = rows if most is None or len(rows) <= most else rows[: most // 2] + rows[-(most - most // 2) :]
     for index, row in enumerate(shown):
         if len(shown) < len(rows) and index == most // 2 if most else False:
-            table.add_row("…", "", "", "", f"{len(rows) - len(shown)} more")
-        table.add_row(
-            str(row.number), f"{row.accuracy or 0:.2%}", count(row.macs), count(row.params), Text(plain(row.name))
-        )
+            table.add_row("…", "", "", *[""] * (1 + timed), f"{len(rows) - len(shown)} more")
+        latency = [f"{row.latency_ms:.3g}" if row.latency_ms is not None else "–"] if timed else []
+        costs = [count(row.macs), count(row.params), *latency]
+        table.add_row(str(row.number), f"{row.accuracy or 0:.2%}", *costs, Text(plain(row.name)))
     return table
 
 

@@ -32,6 +32,7 @@ class Proposing:
     """The only maker of trials. `propose` runs on a thread of its own, so that no worker waits for it.
 
     warm: what earlier studies have shown. references: names of networks that are trained beside; they teach too.
+    measured: the objectives that only workers can tell.
     """
 
     def __init__(
@@ -42,13 +43,14 @@ class Proposing:
         distributions: dict[str, BaseDistribution],
         warm: Sequence[Observation] = (),
         references: Sequence[str] = (),
+        measured: Sequence[str] = (),
     ) -> None:
         self._study = study
         self._catalogue = catalogue
         self._proposer = proposer
         self._distributions = distributions
         self._references = tuple(dict.fromkeys(references))
-        self._ledger = Ledger(warm, reference_points(catalogue.space, references))
+        self._ledger = Ledger(warm, reference_points(catalogue.space, references), measured)
         self.seconds = 0.0  # that the proposer took
 
     def begin(self, present: Sequence[Trial]) -> tuple[Trial, ...]:

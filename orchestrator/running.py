@@ -130,6 +130,7 @@ def _search(
         distributions(prepared.catalogue.space),
         prepared.warm,
         experiment.references,
+        experiment.measured,
     )
     with ExitStack() as stack:
         display.say(_starting(experiment))
@@ -187,6 +188,7 @@ def one_recipe(experiment: Experiment) -> OneRecipe:
         time_limit_seconds=experiment.training.time_limit,
         device="auto" if resources.gpus_per_worker else "cpu",
         threads=max(1, int(resources.cpus_per_worker)),
+        measure=experiment.measure.spec() if experiment.measured else None,
     )
     return OneRecipe(template=template, checkpoints=checkpoints.resolve())
 

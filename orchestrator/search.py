@@ -219,6 +219,8 @@ class Search(Generic[Row]):
         request = self._training.request(trial, self._catalogue.plan(trial.candidate), stop_epoch)
         if trial.micro_batch is not None:
             request = replace(request, recipe=replace(request.recipe, micro_batch=trial.micro_batch))
+        if trial.measured is not None:
+            request = replace(request, measure=None)  # once is enough
         self._pool.launch(worker, Job(number=trial.number, attempt=attempt, request=request))
 
     def _drop_leftovers(self) -> None:

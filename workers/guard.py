@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 
 from workers.data.source import DataError
-from workers.records import EpochReport, Failure, FailureKind, Message, TrainRequest
+from workers.records import EpochReport, Failure, FailureKind, Message, Metrics, TrainRequest
 from workers.trainer import NotFiniteError, TimeLimitError, train
 
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")  # user:password in an address
@@ -36,12 +36,23 @@ def attempt(request: TrainRequest) -> Iterator[Message]:
         for message in train(request):
             if isinstance(message, EpochReport):
                 epochs = message.epoch
+            elif request.measure is not None:
+                message = measured_in_use(request, message)
             yield message
         return
     except Exception as error:
         failed = failure(request, error, epochs)
     _free_memory()  # here, where the error no longer holds the frames that hold the tensors
     yield failed
+
+
+def measured_in_use(request: TrainRequest, metrics: Metrics) -> Metrics:
+    """The result with what its network costs in use, here and now."""
+    from workers.measure import measure  # it needs this file
+
+    assert request.measure is not None
+    found = measure(request.plan, request.measure, device=request.device, threads=request.threads)
+    return replace(metrics, measured=found)
 
 
 def smaller_request(request: TrainRequest) -> TrainRequest | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,24 +14,9 @@ from torch import Tensor, nn
 from search_spaces.plan import Plan
 from workers.builder import build
 from workers.device import MIB, pick_device, set_threads
-from workers.guard import failure, failure_kind
-from workers.guard import run as run_training
+from workers.guard import failure_kind
 from workers.inference import inference_network
 from workers.measured import MeasuredCost, MeasureSpec, Spread, spread
-from workers.records import Message, Metrics, TrainRequest
-
-
-def run(request: TrainRequest) -> Iterator[Message]:
-    """Trains as `workers.guard.run` does; where the request asks for it, the result carries what was measured."""
-    for message in run_training(request):
-        if isinstance(message, Metrics) and request.measure is not None:
-            try:
-                found = measure(request.plan, request.measure, device=request.device, threads=request.threads)
-            except Exception as error:
-                yield failure(request, error, message.epochs)
-                return
-            message = replace(message, measured=found)
-        yield message
 
 
 def measure(plan: Plan, spec: MeasureSpec, *, device: str = "auto", threads: int | None = None) -> MeasuredCost:

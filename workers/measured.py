@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-LATENCY = "latency_ms"  # of one image
-MEASURED = (LATENCY, "batch_latency_ms", "inference_memory_mib")  # what can be an objective; all are minimised
+MeasuredName = Literal["latency_ms", "batch_latency_ms", "inference_memory_mib"]  # can be objectives, all minimised
+MEASURED: tuple[MeasuredName, ...] = get_args(MeasuredName)
+LATENCY: MeasuredName = "latency_ms"  # of one image
 LEAST_REPEATS = 3
 
 

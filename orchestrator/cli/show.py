@@ -158,6 +158,7 @@ def _member(row: TrialRow) -> dict[str, Any]:
         "params",
         "activation_bytes",
         "depth",
+        "latency_ms",
         "seconds",
         "plan_key",
     )

@@ -1,5 +1,8 @@
 """Our proposer: accuracy is modelled, costs are exact, and candidates are ranked by expected hypervolume improvement.
 
+A cost that only workers can tell (a latency) is modelled too, and the model's median stands for it where it was not
+measured; its own uncertainty is left out, for it is small beside that of the error.
+
 The work of a proposal does not grow with the length of the study: the model is made of a bounded number of trainings,
 and the candidates are a bounded number of uniform draws, of neighbours of the front, and of neighbours of the best so far.
 Trainings that have not ended are believed to end at the model's mean.
@@ -16,8 +19,8 @@ import numpy.typing as npt
 from orchestrator.sampler.acquisition import Boxes, expected_gain, first_dominated
 from orchestrator.sampler.design import spread
 from orchestrator.sampler.encoding import Floats
-from orchestrator.sampler.history import History, keys
-from orchestrator.sampler.model import AccuracyModel
+from orchestrator.sampler.history import History, Row, keys
+from orchestrator.sampler.model import AccuracyModel, CostModel
 from orchestrator.sampler.proposer import Observation
 from orchestrator.sampler.source import CandidateSource, cost_columns
 from orchestrator.sampler.surrogate import GaussianProcess, Posterior
@@ -33,6 +36,7 @@ ROUNDS, CLIMBERS = 2, 4  # local search: neighbours of the best so far
 BELIEVED = 96  # pending trainings that the model conditions on; all of them enter the front
 BATCH_SHARE = 16  # with this many trainings pending, one new result does not call for a new batch
 LOOKED_AT = 64  # candidates whose gain is computed at once after a choice
+DEARER = 1.1  # than the dearest that was measured: the worst that counts where nobody has said it
 TAKEN = -1.0  # the gain of a candidate that was chosen
 DRAWS_BEFORE_EXHAUSTED = 24
 
@@ -49,8 +53,9 @@ class Pool:
 class HypervolumeProposer:
     """Ranks feasible, unseen architectures by exact expected hypervolume improvement.
 
-    costs: the objectives beside accuracy that are known exactly, one or two of the source's cost names. reference: the
-    worst (error, *costs) that counts. first: architectures to be proposed before anything else.
+    costs: the objectives beside accuracy that are known exactly, of the source's cost names. measured: those that are
+    not; both together are one or two. reference: the worst (error, *costs, *measured) that counts, NaN for the dearest
+    that was measured. first: architectures to be proposed before anything else.
     """
 
     def __init__(
@@ -60,18 +65,23 @@ class HypervolumeProposer:
         reference: Sequence[float],
         seed: int = 0,
         first: Sequence[Architecture] = (),
+        measured: Sequence[str] = (),
     ) -> None:
         self._source = source
         self._columns = cost_columns(source, costs)
-        if not 1 <= len(costs) <= 2:
-            raise ValueError(f"sampler: one or two exact costs can be objectives, given {', '.join(costs) or 'none'}")
-        if len(reference) != 1 + len(costs):
-            raise ValueError(f"a reference has an error and {len(costs)} costs ({', '.join(costs)}), given {reference}")
-        self._reference = np.array(reference, dtype=np.float64)
+        names = [*costs, *measured]
+        if not 1 <= len(names) <= 2:
+            raise ValueError(f"sampler: one or two costs can be objectives, given {', '.join(names) or 'none'}")
+        if len(reference) != 1 + len(names):
+            raise ValueError(f"a reference has an error and {len(names)} costs ({', '.join(names)}), given {reference}")
+        self._bounds = np.array(reference, dtype=np.float64)
+        self._reference = self._bounds
+        self._sizes = self._columns or cost_columns(source, ["macs"])  # what tells small from large before a training
         self._rng = np.random.default_rng(seed)
-        self._history = History(source, self._columns)
+        self._history = History(source, self._sizes)
         self._first = [architecture for architecture in first if source.contains(architecture)]
         self._model = AccuracyModel(source)
+        self._cost_models = [CostModel(source, self._model) for _ in measured]
         self._ready: list[Integers] = []
         self._ready_at = 0
 
@@ -103,7 +113,7 @@ class HypervolumeProposer:
 
     def _choose(self, count: int, pending: Sequence[Architecture]) -> list[Integers]:
         """What is ready goes out at once: the pending trainings, which may be many, are looked at for a new batch only."""
-        known = len(self._history.rows)
+        known = len(self._measured_rows())
         if known + len(pending) < FIRST or known < FIRST // 2:
             return self._design(count, self._history.encode(pending))
         if not self._can_serve(count, len(pending)):
@@ -127,7 +137,7 @@ class HypervolumeProposer:
         if not len(fresh):
             return []
         codes = np.concatenate([taken, fresh])
-        log_costs = np.log(np.maximum(self._source.costs(codes)[:, self._columns[0]], 1.0))
+        log_costs = np.log(np.maximum(self._source.costs(codes)[:, self._sizes[0]], 1.0))
         wanted = max(FIRST, len(taken) + count)
         chosen = spread(self._rng, self._model.rows(codes), log_costs, len(taken), count, wanted)
         return [codes[index : index + 1] for index in chosen]
@@ -136,6 +146,7 @@ class HypervolumeProposer:
 
     def _batch(self, count: int, waiting: Integers) -> list[Integers]:
         process = self._model.learn(list(self._history.rows.values()), self._history.told)
+        self._learn_costs()
         errors, costs = self._front_so_far(process, waiting)
         if len(waiting):
             process = process.believing(self._model.rows(waiting[-BELIEVED:]))
@@ -166,11 +177,13 @@ class HypervolumeProposer:
 
     def _front_so_far(self, process: GaussianProcess, waiting: Integers) -> tuple[Floats, Floats]:
         """Errors (n,) as the model believes them, seeds averaged out, and costs (n, k) of what ended or still trains."""
-        final = [row.code for row in self._history.rows.values() if row.is_final]
-        codes = np.concatenate([np.array(final, dtype=np.int64).reshape(-1, waiting.shape[1]), waiting])
+        final = self._final_rows()
+        codes = np.concatenate([np.array([row.code for row in final]).reshape(-1, waiting.shape[1]), waiting])
         if not len(codes):
-            return np.zeros(0), np.zeros((0, len(self._columns)))
-        return np.exp(process.mean(self._model.rows(codes))), self._source.costs(codes)[:, self._columns]
+            return np.zeros(0), np.zeros((0, len(self._bounds) - 1))
+        costs = self._costs(codes)
+        costs[: len(final)] = self._known_costs(final)
+        return np.exp(process.mean(self._model.rows(codes))), costs
 
     def _pool(self, process: GaussianProcess, errors: Floats, costs: Floats, drawn: int) -> Pool | None:
         """Unseen candidates: `drawn` uniform ones, neighbours of the front, then neighbours of the best of these."""
@@ -190,12 +203,46 @@ class HypervolumeProposer:
         return pool
 
     def _weighed(self, codes: Integers, process: GaussianProcess) -> Pool:
-        costs = self._source.costs(codes)[:, self._columns]
+        costs = self._costs(codes)
         return Pool(codes, costs, process.at(self._model.rows(codes)))
 
     def _gain(self, pool: Pool, boxes: Boxes, some: npt.NDArray[np.int64] | slice = slice(None)) -> Floats:
         beliefs = pool.posterior.mean[some], pool.posterior.deviation[some]
         return expected_gain(*beliefs, pool.costs[some], boxes, self._reference)
+
+    # Costs, exact and measured
+
+    def _measured_rows(self) -> list[Row]:
+        """The trainings whose every cost is known."""
+        count = len(self._cost_models)
+        return [row for row in self._history.rows.values() if not count or len(row.observation.measured) == count]
+
+    def _final_rows(self) -> list[Row]:
+        """Those of them that count for this study's front."""
+        return [row for row in self._measured_rows() if row.is_final]
+
+    def _learn_costs(self) -> None:
+        """Models of the measured costs, and the worst of each that counts."""
+        if not self._cost_models:
+            return
+        known = self._measured_rows()
+        codes = np.stack([row.code for row in known])
+        values = np.array([row.observation.measured for row in known])
+        for model, column in zip(self._cost_models, values.T, strict=True):
+            model.learn(codes, column, self._history.told)
+        dearest = np.concatenate([self._bounds[: -values.shape[1]], DEARER * values.max(axis=0)])
+        self._reference = np.where(np.isnan(self._bounds), dearest, self._bounds)
+
+    def _costs(self, codes: Integers) -> Floats:
+        """(n, costs): exact, and where they have to be measured, as they are expected to be."""
+        exact = self._source.costs(codes)[:, self._columns]
+        return np.column_stack([exact, *(model.expected(codes) for model in self._cost_models)])
+
+    def _known_costs(self, rows: Sequence[Row]) -> Floats:
+        """(n, costs): exact, and as they were measured."""
+        exact = self._source.costs(np.stack([row.code for row in rows]))[:, self._columns] if rows else np.zeros((0, 0))
+        measured = np.array([row.observation.measured for row in rows]).reshape(len(rows), len(self._cost_models))
+        return np.column_stack([exact.reshape(len(rows), len(self._columns)), measured])
 
     # Candidates
 
@@ -210,11 +257,11 @@ class HypervolumeProposer:
 
     def _front_neighbours(self) -> Integers:
         """Unseen neighbours of the observed front's members, at most NEIGHBOURS of them."""
-        final = [row for row in self._history.rows.values() if row.is_final]
+        final = self._final_rows()
         codes = np.stack([row.code for row in final]) if final else self._source.encode([])
         if not len(codes):
             return codes
-        points = np.column_stack([[row.error for row in final], self._source.costs(codes)[:, self._columns]])
+        points = np.column_stack([[row.error for row in final], self._known_costs(final)])
         members = self._rng.permutation(np.flatnonzero(non_dominated(points)))[:PARENTS]
         around = self._fresh(self._source.neighbours(codes[members]))
         return around[self._rng.permutation(len(around))[:NEIGHBOURS]]

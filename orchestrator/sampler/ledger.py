@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.sampler.proposer import Observation
 from orchestrator.trials import Trial
@@ -13,9 +13,16 @@ class Ledger:
     """Follows trials. A trial that is queued, training or lost is pending; one that paused or stopped has only a curve.
 
     warm: what earlier studies have shown. references: the reference networks that are points of the space, by name.
+    measured: the objectives that only workers can tell.
     """
 
-    def __init__(self, warm: Iterable[Observation] = (), references: Mapping[str, Architecture] | None = None) -> None:
+    def __init__(
+        self,
+        warm: Iterable[Observation] = (),
+        references: Mapping[str, Architecture] | None = None,
+        measured: Sequence[str] = (),
+    ) -> None:
+        self._measured = measured
         self._news: dict[Architecture, Observation] = {one.architecture: one for one in warm}
         self._references = dict(references or {})
         self._pending: dict[int, Architecture] = {}
@@ -32,8 +39,13 @@ class Ledger:
         self._pending.pop(trial.number, None)
         curve = tuple(report.accuracy for report in trial.curve)
         if trial.accuracy is not None or (curve and trial.phase != "failed"):
+            costs = [trial.cost(name) for name in self._measured]
             self._news[architecture] = Observation(
-                architecture=architecture, accuracy=trial.accuracy, curve=curve, reference=reference
+                architecture=architecture,
+                accuracy=trial.accuracy,
+                curve=curve,
+                reference=reference,
+                measured=() if None in costs else tuple(cost for cost in costs if cost is not None),
             )
 
     def take(self) -> tuple[tuple[Observation, ...], tuple[Architecture, ...]]:

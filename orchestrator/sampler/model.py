@@ -1,4 +1,4 @@
-"""The model of accuracy: rows of encoded architectures, and a Gaussian process over the log of the error.
+"""The models of accuracy and of measured costs: rows of encoded architectures, and Gaussian processes over logarithms.
 
 The log makes errors of small and of good networks comparable, and leaves a closed expectation of what is gained.
 """
@@ -17,6 +17,8 @@ from orchestrator.sampler.surrogate import Data, GaussianProcess, Hyperparameter
 from search_spaces.block_costs import Integers
 
 SAMPLE = 512  # draws from which the scales of the columns are learnt
+SHRINKAGE = 1.0  # of a line's slopes towards 0
+LEAST_SCATTER = 1e-3  # of logarithms: no clock is better
 PATIENCE = 10  # hyperparameters are fitted again once there is one part in so many more to know
 
 
@@ -27,7 +29,8 @@ class AccuracyModel:
         self._source = source
         sample = source.sample(np.random.default_rng(0), SAMPLE)
         self._scaling = Scaling(self._raw(sample), [*source.summaries, *[True] * len(source.cost_names)])
-        self._is_summary = np.append(self._scaling.is_summary, False)
+        self.is_summary = np.append(self._scaling.is_summary, False)
+        self.usual_log_costs = np.log(np.maximum(source.costs(sample), 1.0)).mean(axis=0)
         self._hyperparameters: Hyperparameters | None = None
         self._fitted_at = 0
 
@@ -49,12 +52,54 @@ class AccuracyModel:
             variances=variances / scale**2,
         )
         if self._hyperparameters is None or told - self._fitted_at >= max(1, len(known) // PATIENCE):
-            self._hyperparameters = fit(data, self._is_summary, self._hyperparameters)
+            self._hyperparameters = fit(data, self.is_summary, self._hyperparameters)
             self._fitted_at = told
         return GaussianProcess(data, self._hyperparameters, float(y.mean()), scale)
 
     def _raw(self, codes: Integers) -> Floats:
         return np.column_stack([self._source.features(codes), np.log(np.maximum(self._source.costs(codes), 1.0))])
+
+
+class CostModel:
+    """The model of one measured cost: a line through the exact costs, and a process over what it leaves; in logarithms."""
+
+    def __init__(self, source: CandidateSource, encoder: AccuracyModel) -> None:
+        self._source = source
+        self._encoder = encoder
+        self._hyperparameters: Hyperparameters | None = None
+        self._fitted_at = 0
+        self._slopes: Floats = np.zeros(0)
+        self._process: GaussianProcess | None = None
+
+    def learn(self, codes: Integers, values: Floats, told: int) -> None:
+        """From measured values (n,) of codes; `told` as for `AccuracyModel.learn`."""
+        line: Floats = self._line(codes)
+        y: Floats = np.log(values)
+        penalty = SHRINKAGE * np.diag(np.append(np.zeros(1), np.ones(line.shape[1] - 1)))
+        self._slopes = np.asarray(np.linalg.solve(line.T @ line + penalty, line.T @ y), dtype=np.float64)
+        rest = y - line @ self._slopes
+        scale = max(float(rest.std()), LEAST_SCATTER)
+        count = len(codes)
+        data = Data(
+            x=self._encoder.rows(codes),
+            y=(rest - rest.mean()) / scale,
+            shares=np.ones(count),
+            variances=np.zeros(count),
+        )
+        if self._hyperparameters is None or told - self._fitted_at >= max(1, count // PATIENCE):
+            self._hyperparameters = fit(data, self._encoder.is_summary, self._hyperparameters)
+            self._fitted_at = told
+        self._process = GaussianProcess(data, self._hyperparameters, float(rest.mean()), scale)
+
+    def expected(self, codes: Integers) -> Floats:
+        """The medians (n,) of what would be measured."""
+        assert self._process is not None, "nothing was learnt"
+        return np.asarray(np.exp(self._line(codes) @ self._slopes + self._process.mean(self._encoder.rows(codes))))
+
+    def _line(self, codes: Integers) -> Floats:
+        """A constant, and the logarithms of the exact costs about their usual size."""
+        logs = np.log(np.maximum(self._source.costs(codes), 1.0))
+        return np.column_stack([np.ones(len(codes)), logs - self._encoder.usual_log_costs])
 
 
 def _aligned(y: Floats, earlier: npt.NDArray[np.bool_]) -> Floats:

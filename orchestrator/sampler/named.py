@@ -42,23 +42,22 @@ def proposer_over(
     seed: int,
     guarded: bool = True,
 ) -> Proposer:
-    """The same over any source; what is not known exactly (a latency) is left out of the objectives.
+    """The same over any source. What it does not know exactly (a latency) is learnt from what workers measure.
 
     guarded: False lets a sampler of Optuna propose duplicates and networks over the budget.
     """
-    exact = [cost in source.cost_names for cost in costs]
-    known = [cost for cost, keep in zip(costs, exact, strict=True) if keep]
-    bounds = [bound for bound, keep in zip(reference[1:], exact, strict=True) if keep]
-    if not known:
-        raise ValueError(f"objectives: at least one of {', '.join(source.cost_names)} must stand beside accuracy")
+    known = [cost for cost in costs if cost in source.cost_names]
+    measured = [cost for cost in costs if cost not in source.cost_names]
+    bounds = dict(zip(costs, reference[1:], strict=True))
     if name == OURS:
-        return HypervolumeProposer(source, known, [reference[0], *bounds], seed)
+        ordered = [reference[0], *(bounds[cost] for cost in (*known, *measured))]
+        return HypervolumeProposer(source, known, ordered, seed, measured=measured)
     if name == UNIFORM:
         return UniformProposer(source, seed)
     from orchestrator.sampler.shadow import OPTUNA_SAMPLERS, ShadowProposer
 
     sampler = OPTUNA_SAMPLERS[name](seed) if name in OPTUNA_SAMPLERS else _imported(name)
-    return ShadowProposer(sampler, source, known, seed, guarded)
+    return ShadowProposer(sampler, source, known, seed, guarded, len(measured))
 
 
 def _imported(name: str) -> BaseSampler:

@@ -17,7 +17,8 @@ class Observation:
     accuracy: after the last epoch, the mean over `seeds` trainings; None where it was stopped or paused before.
     curve: the accuracy after each epoch so far; a training without a final accuracy counts through it, and it never
     enters the front. earlier: from another study, whose accuracies need only be alike, not equal. reference: trained
-    here to be compared with; it teaches, but is not on the front of what was found.
+    here to be compared with; it teaches, but is not on the front of what was found. measured: the objectives that only
+    workers can tell, in their order; empty where it was not measured, or under another study's conditions.
     """
 
     architecture: Architecture
@@ -26,11 +27,14 @@ class Observation:
     seeds: int = 1
     earlier: bool = False
     reference: bool = False
+    measured: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         known = self.curve if self.accuracy is None else (*self.curve, self.accuracy)
         if not all(math.isfinite(value) for value in known):
             raise ValueError(f"{self.architecture}: accuracies are finite fractions, given {known}")
+        if not all(math.isfinite(value) and value > 0 for value in self.measured):
+            raise ValueError(f"{self.architecture}: measured costs are positive numbers, given {self.measured}")
 
 
 class Proposer(Protocol):

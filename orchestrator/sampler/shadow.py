@@ -29,20 +29,28 @@ LESSONS = 1  # proposals over budget that are told, for each training; more woul
 class ShadowProposer:
     """Any sampler of Optuna behind the budget and the memory of what was trained.
 
-    guarded: False lets duplicates and proposals over the budget pass, as a plain study would train them.
+    guarded: False lets duplicates and proposals over the budget pass, as a plain study would train them. measured: how
+    many objectives only workers can tell; the sampler learns them as it learns accuracy.
     """
 
     def __init__(
-        self, sampler: BaseSampler, source: CandidateSource, costs: Sequence[str], seed: int, guarded: bool = True
+        self,
+        sampler: BaseSampler,
+        source: CandidateSource,
+        costs: Sequence[str],
+        seed: int,
+        guarded: bool = True,
+        measured: int = 0,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * len(costs)]
+        directions = [StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * (len(costs) + measured)]
         self._study = optuna.create_study(directions=directions, sampler=sampler)
         self._source = source
         self._columns = cost_columns(source, costs)
         self._distributions = question_distributions(source.questions)
         self._rng = np.random.default_rng(seed)
         self._guarded = guarded
+        self._measured = measured
         self._open: dict[Architecture, list[Trial]] = {}  # proposed, and not yet ended
         self._seen: set[Architecture] = set()
         self._told: set[Architecture] = set()
@@ -76,22 +84,26 @@ class ShadowProposer:
             return
         if self._weigh(architecture) is None:
             return  # from another space
+        if len(observation.measured) != self._measured:
+            return  # not measured, or elsewhere
         self._told.add(architecture)
         self._accuracies.append(accuracy)
         if running:
-            self._tell(running.pop(0), architecture, accuracy)
+            self._tell(running.pop(0), architecture, accuracy, observation.measured)
         else:
-            self._add(architecture, accuracy)
+            self._add(architecture, accuracy, observation.measured)
 
-    def _tell(self, trial: Trial, architecture: Architecture, accuracy: float) -> None:
+    def _tell(
+        self, trial: Trial, architecture: Architecture, accuracy: float, measured: tuple[float, ...] = ()
+    ) -> None:
         weighed = self._weigh(architecture)
         assert weighed is not None
         costs, excess = weighed
         for name, value in excess.items():
             trial.set_constraint(name, value)
-        self._study.tell(trial, [accuracy, *costs])
+        self._study.tell(trial, [accuracy, *costs, *measured])
 
-    def _add(self, architecture: Architecture, accuracy: float) -> None:
+    def _add(self, architecture: Architecture, accuracy: float, measured: tuple[float, ...]) -> None:
         """A training that this proposer did not ask for."""
         weighed = self._weigh(architecture)
         assert weighed is not None
@@ -99,7 +111,9 @@ class ShadowProposer:
         parameters = {FAMILY: architecture.family, **architecture.parameters}
         known = {name: self._distributions[name] for name in parameters}
         self._study.add_trial(
-            create_trial(values=[accuracy, *costs], params=parameters, distributions=known, constraints=excess)
+            create_trial(
+                values=[accuracy, *costs, *measured], params=parameters, distributions=known, constraints=excess
+            )
         )
 
     def _weigh(self, architecture: Architecture) -> tuple[list[float], dict[str, float]] | None:
@@ -136,7 +150,8 @@ class ShadowProposer:
 
     def _refuse(self, trial: Trial, architecture: Architecture | None) -> None:
         over = architecture is not None and not self._source.contains(architecture)
-        if architecture is not None and over and self._lessons < LESSONS * len(self._accuracies):
+        may_teach = not self._measured and self._lessons < LESSONS * len(self._accuracies)
+        if architecture is not None and over and may_teach:
             self._lessons += 1
             self._tell(trial, architecture, float(np.median(self._accuracies)))
         else:

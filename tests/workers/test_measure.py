@@ -9,7 +9,8 @@ import torch
 
 from search_spaces.cost import cost
 from tests.workers.making import request, small_plan
-from workers.measure import measure, run
+from workers.guard import run
+from workers.measure import measure
 from workers.measured import MEASURED, MeasureSpec, measured_from, spread
 from workers.records import EpochReport, Failure, Metrics
 
