@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from dashboards.front import OBJECTIVES, front_rows, references
+from dashboards.summary import Section, summary
 from dashboards.table import StudyFacts, TrialRow
 from dashboards.words import MISSING, compact, plain, shown_name
 
@@ -31,6 +32,24 @@ def front_markdown(rows: Sequence[TrialRow], facts: StudyFacts) -> str:
     rule = " | ".join("---:" if _is_numeric(name) else "---" for name in heading)
     top, *body = [f"| {' | '.join(map(_for_markdown, cells))} |" for cells in (heading, *lines)]
     return "\n".join([top, f"| {rule} |", *body, ""])
+
+
+def study_markdown(rows: Sequence[TrialRow], facts: StudyFacts, limit: int) -> str:
+    """The summary and the front as Markdown of at most `limit` characters; lines that do not fit are left out."""
+    parts = [
+        f"**{section.title}.** " + " ".join(map(_for_markdown, section.sentences)) for section in _told(rows, facts)
+    ]
+    lines = ["\n\n".join(parts), "", *front_markdown(rows, facts).splitlines()]
+    kept: list[str] = []
+    for line in lines:
+        if sum(map(len, kept)) + len(kept) + len(line) > limit:
+            break
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def _told(rows: Sequence[TrialRow], facts: StudyFacts) -> list[Section]:
+    return [section for section in summary(rows, facts) if section.sentences]
 
 
 def front_latex(rows: Sequence[TrialRow], facts: StudyFacts) -> str:

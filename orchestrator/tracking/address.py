@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 OFF, LOCAL = "off", "local"
 STORE_NAME, ARTIFACTS_NAME = "mlflow.db", "artifacts"
@@ -23,8 +23,11 @@ _SECRETS = re.compile(r"((?:password|passwd|token|secret|key)=)[^&\s]+", re.IGNO
 def tracking_uri(tracking: str, folder: Path) -> str | None:
     """The store of an experiment's `tracking`: None for `off`, a file beside the study for `local`, or the URI itself.
 
-    ValueError where it is neither and no URI that MLflow still takes.
+    `env:NAME` stands for the variable's value. ValueError where it is none of these and no URI that MLflow still takes.
     """
+    from orchestrator.storage_address import expand
+
+    tracking = expand(tracking)
     if tracking == OFF:
         return None
     if tracking == LOCAL:
@@ -78,6 +81,15 @@ def page(uri: str, experiment_id: str, run_id: str | None = None) -> str:
     host = _CREDENTIALS.sub("://", uri).rstrip("/") if is_server(uri) else PAGE
     run = f"/runs/{quote(run_id)}" if run_id else ""
     return f"{host}/#/experiments/{quote(experiment_id)}{run}{VIEW}"
+
+
+def front_page(experiment_id: str) -> str:
+    """The part of an address, the same on every server, at which MLflow's page lists the front's runs alone.
+
+    Sorted by a metric they stand for themselves; sorted by time, MLflow hides them below the study's run.
+    """
+    query = {"searchFilter": "tags.front = 'true'", "orderByKey": "metrics.`accuracy`", "orderByAsc": "false"}
+    return f"#/experiments/{quote(experiment_id)}/runs{VIEW}&{urlencode(query, quote_via=quote)}"
 
 
 def _short(path: Path) -> str:

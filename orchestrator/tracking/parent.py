@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from dashboards.publish import study_markdown
 from dashboards.table import StudyFacts, TrialRow
+from orchestrator.tracking.address import front_page
 from orchestrator.tracking.differences import StoredRun, changed_tags
-from orchestrator.tracking.records import STATUS, Point, Status, identity, study_curve, study_record
+from orchestrator.tracking.records import STATUS, TEXT_LIMIT, Point, Status, identity, study_curve, study_record
 from orchestrator.tracking.store import Store
 
+NOTE_TAG = "mlflow.note.content"
 CURVE_TAG = "found"  # trainings that the study's curve counts; always written after them
-PATIENCE = 20.0  # while running, the curve takes at most one part in so many of the time
+PATIENCE = 20.0  # while running, curve and description take at most one part in so many of the time
 
 
 class ParentRun:
@@ -25,15 +28,15 @@ class ParentRun:
         self.facts = facts
         self.environment = {f"environment.{name}": value for name, value in environment.items()}
         self.run = self._find() or self._create()
-        self._curve_due = 0.0
+        self._told_due = 0.0
 
     def update(self, rows: Collection[TrialRow], *, running: bool) -> None:
         """Counts, the study's curve, and whether it runs, has ended (FINISHED) or was stopped before (KILLED)."""
         record = study_record(self.facts, Counter(row.state for row in rows), _span(rows))
-        points = self._new_points(rows) if not running or time.monotonic() >= self._curve_due else []
+        points, note = self._told(rows) if not running or time.monotonic() >= self._told_due else ([], {})
         known = int(self.run.tags.get(CURVE_TAG, "0"))
         marks = {CURVE_TAG: str(known + len(points))} if points else {}
-        tags = changed_tags({**record.tags, **self.environment, **marks}, self.run)
+        tags = changed_tags({**record.tags, **self.environment, **marks, **note}, self.run)
         params = {key: value for key, value in record.params.items() if key not in self.run.params}
         if points or params or tags:
             self.store.write(self.run, [point for group in points for point in group], params, tags)
@@ -57,12 +60,20 @@ class ParentRun:
         record = study_record(self.facts, {}, (now, now))
         return self.store.create(record.name, record.start_ms, identity(self.facts, "study"))
 
-    def _new_points(self, rows: Collection[TrialRow]) -> list[tuple[Point, ...]]:
-        """The study's curve after what was written of it."""
+    def _note(self, rows: Collection[TrialRow]) -> str:
+        """What MLflow's page shows as the run's description."""
+        link = f"[The front]({front_page(self.store.experiment_id)}), the most accurate network first. "
+        link += "The report lies among the artifacts.\n\n"
+        ordered = sorted(rows, key=lambda row: row.number)
+        return link + study_markdown(ordered, self.facts, TEXT_LIMIT - len(link))
+
+    def _told(self, rows: Collection[TrialRow]) -> tuple[list[tuple[Point, ...]], dict[str, str]]:
+        """The study's curve after what was written of it, and the description."""
         began = time.monotonic()
         points = study_curve(list(rows), self.facts)[int(self.run.tags.get(CURVE_TAG, "0")) :]
-        self._curve_due = time.monotonic() + PATIENCE * (time.monotonic() - began)
-        return points
+        note = {NOTE_TAG: self._note(rows)}
+        self._told_due = time.monotonic() + PATIENCE * (time.monotonic() - began)
+        return points, note
 
     def _set_status(self, status: Status, end_ms: int) -> None:
         if status == "RUNNING":

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from dashboards.front import front_rows
 from dashboards.table import write_table
+from tests.browser.accessibility import grave_findings
 from tests.dashboards.sample import sample_study
 
 pytestmark = pytest.mark.browser
@@ -157,15 +158,63 @@ def test_axes_and_views_are_chosen_and_kept_in_the_address(browser: Browser, add
     assert troubles == []
 
 
-def test_two_studies_are_compared(browser: Browser, address: str) -> None:
+def test_two_studies_are_compared_in_every_view(browser: Browser, address: str) -> None:
     page, troubles = open_page(browser, f"{address}?study=sample&beside=running")
     wait_for_figure(page)
     expect(page.locator("#figure .legend")).to_contain_text("running")
     expect(page.locator("#figure .legend")).to_contain_text("sample")
+    expect(page.locator("#headline")).to_contain_text(f"running: {TRIALS} of {TRIALS} trials")
     page.locator("#view label", has_text="Progress").click()
     page.wait_for_url("**view=hypervolume**")
     expect(page.locator("#figure .legend .legendtext")).to_have_count(2)
+    for view, text in (("Curves", "running"), ("Workers", "running: "), ("Failures", "sample")):
+        page.locator("#view label", has_text=view).click()
+        expect(page.locator("#figure")).to_contain_text(text)
+    page.locator("#view label", has_text="Table").click()
+    expect(page.locator("#table thead")).to_contain_text("study")
+    page.locator("#search").fill("running")
+    expect(page.locator("#table tbody tr")).to_have_count(TRIALS)
+    page.locator("#table tbody button").first.click()
+    expect(page.locator("#panel")).to_contain_text(", running")
     assert troubles == []
+
+
+def test_a_third_quantity_is_chosen_as_colour_and_all_pairs_are_shown(browser: Browser, address: str) -> None:
+    page, troubles = open_page(browser, f"{address}?study=sample")
+    wait_for_figure(page)
+    page.locator("#z").click()
+    page.get_by_role("option", name="parameters", exact=True).click()
+    page.wait_for_url("**z=params**")
+    expect(page.locator("#figure .colorbar")).to_contain_text("parameters")
+    page.locator("#choice label", has_text="all pairs").click()
+    page.wait_for_url("**choice=all**")
+    page.wait_for_selector("#figure .subplot.x3y3")
+    expect(page.locator("#z")).not_to_be_visible()
+    assert troubles == []
+
+
+def test_plotly_is_loaded_once(browser: Browser, address: str) -> None:
+    asked: list[str] = []
+    page = browser.new_context().new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}?study=sample")
+    page.wait_for_selector("#figure .main-svg", timeout=WAIT)
+    assert sum("plotly.min.js" in url for url in asked) == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_has_nothing_grave_to_say(browser: Browser, address: str, scheme: str) -> None:
+    page, _ = open_page(browser, f"{address}?study=sample&trial=5@sample", scheme=scheme)
+    wait_for_figure(page)
+    expect(page.locator("#panel h2")).to_contain_text("#5 ")
+    found = grave_findings(page)
+    for view, ready in (("Failures", "#below details"), ("Table", "#table tbody tr")):
+        page.locator("#view label", has_text=view).click()
+        page.locator(ready).first.wait_for()
+        found += grave_findings(page)
+    compared, _ = open_page(browser, f"{address}?study=sample&beside=hostile&view=trials", scheme=scheme)
+    compared.locator("#table tbody tr").first.wait_for()
+    assert found + grave_findings(compared) == []
 
 
 def test_the_table_is_searched_sorted_and_downloaded(browser: Browser, address: str) -> None:

@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page
 
 from dashboards.front import front_rows
 from dashboards.report import write_report
+from tests.browser.accessibility import grave_findings
 from tests.dashboards.sample import sample_study
 
 pytestmark = pytest.mark.browser
@@ -87,6 +88,14 @@ def test_a_narrow_dark_page_does_not_overflow(browser: Browser, path: Path) -> N
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.locator("html").get_attribute("data-theme") == "dark"
     assert troubles == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_has_nothing_grave_to_say(browser: Browser, path: Path, scheme: str) -> None:
+    page, _ = open_page(browser, path, scheme=scheme)
+    draw_everything(page)
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+    assert grave_findings(page) == []
 
 
 def test_hostile_text_does_nothing(browser: Browser, tmp_path: Path) -> None:

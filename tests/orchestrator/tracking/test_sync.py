@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from dashboards.front import front_rows
+from dashboards.publish import study_markdown
 from dashboards.table import TrialRow
 from orchestrator.tracking import bulk, sync
 from orchestrator.tracking.address import artifact_root, sqlite_file
@@ -274,3 +275,23 @@ def test_hostile_text_stays_text(uri: str) -> None:
     assert tags(uri)["digits/0"]["mlflow.runName"] == text
     assert tags(uri)["it's/1"]["failure"] == text
     assert synced(uri, rows).same == 2
+
+
+def test_the_study_is_described_and_hostile_text_in_it_is_no_markup(uri: str) -> None:
+    bad = "<script>alert(1)</script>[x](javascript:alert(1))"
+    rows = [replace(each, name=bad, family=bad) for each in mixed(6)]
+    changes = sync_study(uri, folder_of(uri), rows, replace(facts(), data=bad, families=(bad,)))
+    note = tags(uri)["study"]["mlflow.note.content"]
+    assert not changes.refused
+    assert "searchFilter=tags.front%20%3D%20%27true%27" in note
+    assert "**What was found.**" in note
+    assert "<" not in note
+    assert "[x](" not in note
+    assert note.count("](") - note.count("\\](") == 1  # the link to the front
+
+
+def test_a_long_description_is_cut_at_a_line() -> None:
+    rows = [row(number, macs=number + 1, accuracy=0.1 + number / 1000, name="n" * 100) for number in range(200)]
+    text = study_markdown(rows, facts(), 3000)
+    assert 2500 < len(text) <= 3000
+    assert text.endswith("|")
