@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '
 BIN := .venv/bin
 SET_UP := .venv/.set-up
 
-.PHONY: help search test bench-train check format wheel clean
+.PHONY: help search test test-chaos bench-train check format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## List these targets
@@ -24,6 +24,9 @@ test: $(SET_UP)  ## Run the tests (with IGCV_DATA=FOLDER also those that need it
 
 bench-train: $(SET_UP)  ## Measure training beside a plain PyTorch loop (quarter of an hour on two cores, nothing else running)
 	$(BIN)/igcv bench train
+
+test-chaos: $(SET_UP)  ## Ten long storms over a cluster of processes (hours); chaos.json says what was killed when
+	$(BIN)/python -m tests.chaos --storms 10 --trials 60 --report chaos.json
 
 check: $(SET_UP)  ## Lint, types and the direction of imports
 	$(BIN)/ruff check .

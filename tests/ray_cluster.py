@@ -56,6 +56,7 @@ class RayCluster:
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="rc")))
     head: Node | None = None
     nodes: list[Node] = field(default_factory=list)
+    more_environment: dict[str, str] = field(default_factory=dict)  # of the processes of head and nodes
     _started: int = 0
 
     @property
@@ -79,6 +80,7 @@ class RayCluster:
             "RAY_USAGE_STATS_ENABLED": "0",
             "OMP_NUM_THREADS": "1",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            **self.more_environment,
         }
 
     def start(self, cwd: Path | None = None) -> None:

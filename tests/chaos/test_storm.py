@@ -1,0 +1,24 @@
+"""A short storm: a worker, a node and the driver are killed while a submitted search trains. `make test-chaos`: long ones."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.program import make_wheel
+from tests.chaos.storm import Storm
+from tests.chaos.verdict import judge
+
+
+@pytest.mark.ray
+def test_a_short_storm_costs_no_trial_and_no_finished_epoch(tmp_path: Path) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    storm = Storm(folder=tmp_path, seed=seed, trials=12, epochs=2, nodes=2, wheel=make_wheel(tmp_path))
+    weather = random.Random(seed).sample(["worker", "node", "driver"], 3)
+    storm.run(weather)
+    counts = judge(storm)
+    assert [entry["what"] for entry in storm.log if entry["what"] in weather] == weather
+    assert counts["submissions"] >= 2, "the driver was killed, and the search submitted again"
