@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dashboards.table import State, write_arrow
+from dashboards.table import State, TrialRow, write_arrow
 
 TABLE_NAME = "evaluation.parquet"
 SCHEMA_VERSION = "1"
@@ -114,6 +114,24 @@ def spreads(rows: Sequence[EvaluationRow]) -> list[Spread]:
     for row in sorted(rows, key=lambda row: (row.source == "reference", row.macs, row.params, row.trial, row.seed)):
         groups.setdefault((row.trial, row.split, row.recipe_key), []).append(row)
     return [_spread(group) for group in groups.values()]
+
+
+def with_spread(rows: Sequence[TrialRow], folder: str | Path) -> list[TrialRow]:
+    """The trials with the spread over seeds of what `igcv evaluate --on validation` trained as the search does.
+
+    Their accuracies stay the search's own, of one training. A row that knows its spread keeps it.
+    """
+    known = {
+        spread.trial: spread
+        for spread in spreads([one for one in read_evaluation(folder) if one.as_searched and one.split == "validation"])
+        if spread.std is not None
+    }
+    return [
+        replace(row, accuracy_std=known[row.number].std, seeds=known[row.number].n)
+        if row.number in known and row.accuracy_std is None and known[row.number].plan_key == row.plan_key
+        else row
+        for row in rows
+    ]
 
 
 def _spread(group: Sequence[EvaluationRow]) -> Spread:

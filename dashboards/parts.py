@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from dashboards.evaluation import with_spread
 from dashboards.table import (
     FACTS_KEY,
     StudyFacts,
@@ -64,9 +65,12 @@ def read_study_arrow(folder: str | Path, columns: Sequence[str] | None = None) -
 
 
 def read_study(folder: str | Path, columns: Sequence[str] | None = None) -> tuple[list[TrialRow], StudyFacts]:
-    """The rows, in the order of their numbers, and the newest facts of a study's folder."""
+    """The rows, in the order of their numbers, and the newest facts of a study's folder.
+
+    Where networks were evaluated, rows have their spread over seeds.
+    """
     table = read_study_arrow(folder, columns)
-    return rows_from_table(table), facts_from_table(table)
+    return with_spread(rows_from_table(table), folder), facts_from_table(table)
 
 
 def _parts(folder: str | Path) -> list[Path]:

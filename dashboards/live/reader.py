@@ -10,6 +10,8 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dashboards.evaluation import TABLE_NAME as EVALUATION_NAME
+from dashboards.evaluation import with_spread
 from dashboards.parts import PARTS_NAME, TABLE_NAME, read_study_arrow
 from dashboards.table import StudyFacts, TrialRow, facts_from_table, light_columns, read_arrow, rows_from_table
 
@@ -28,14 +30,15 @@ class StudyReader:
 
     def stamp(self) -> str:
         """Changes whenever the table does."""
-        files = [self.path] if self.path.is_file() else [self.path / TABLE_NAME, *self._parts()]
+        evaluated = self.path / EVALUATION_NAME
+        files = [self.path] if self.path.is_file() else [evaluated, self.path / TABLE_NAME, *self._parts()]
         stamps = []
         for file in files:
             try:
                 stamps.append(f"{file.name}:{file.stat().st_mtime_ns}")
             except FileNotFoundError:  # not written yet, or merged in between
                 continue
-        return " ".join(stamps[:1] + stamps[-1:]) + f" {len(stamps)}"
+        return " ".join(stamps[:2] + stamps[-1:]) + f" {len(stamps)}"
 
     def read(self) -> tuple[Rows, StudyFacts]:
         """All rows without plans, curves, stays and tracebacks, and the facts; no rows before there is a table."""
@@ -44,7 +47,7 @@ class StudyReader:
             if self._known is None or stamp != self._stamp:
                 table = self._table(light_columns())
                 empty: tuple[Rows, StudyFacts] = ([], StudyFacts(study=self.name))
-                self._known = empty if table is None else (rows_from_table(table), facts_from_table(table))
+                self._known = empty if table is None else (self._rows(table), facts_from_table(table))
                 self._stamp = stamp
             return self._known
 
@@ -54,7 +57,11 @@ class StudyReader:
         if table is None:
             return []
         wanted = pa.array(sorted(numbers), type=pa.int64())
-        return rows_from_table(table.filter(pc.is_in(table.column("number"), value_set=wanted)))
+        return self._rows(table.filter(pc.is_in(table.column("number"), value_set=wanted)))
+
+    def _rows(self, table: pa.Table) -> Rows:
+        rows = rows_from_table(table)
+        return rows if self.path.is_file() else with_spread(rows, self.path)
 
     def _table(self, columns: Sequence[str] | None) -> pa.Table | None:
         if self.path.is_file():

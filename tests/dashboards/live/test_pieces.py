@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from dash.development.base_component import Component
 
+from dashboards.evaluation import EvaluationRow, write_evaluation
 from dashboards.front import front_rows
 from dashboards.live.address import VIEWS, Shown
 from dashboards.live.app import make_app
@@ -15,8 +16,8 @@ from dashboards.live.drawing import choices, draw, told
 from dashboards.live.panel import HINT, network_panel
 from dashboards.live.reader import StudyReader, make_readers
 from dashboards.live.trial_list import Order, columns_of, found_trials, to_csv, trial_table
-from dashboards.parts import append_part, merge_parts
-from dashboards.table import write_table
+from dashboards.parts import append_part, merge_parts, read_study
+from dashboards.table import TrialRow, write_table
 from tests.dashboards.sample import sample_study
 
 ROWS, FACTS = sample_study(60)
@@ -47,6 +48,44 @@ def test_a_reader_follows_a_growing_table(tmp_path: Path) -> None:
         replace(row, plan=None, epochs=(), stints=(), failure_traceback=None) for row in ROWS[:40]
     ]
     assert reader.whole([3, 7]) == [ROWS[3], ROWS[7]]
+
+
+def test_evaluated_networks_have_their_spread_over_seeds(tmp_path: Path) -> None:
+    append_part(tmp_path, ROWS, FACTS)
+    reader = StudyReader(name="study", path=tmp_path)
+    before = reader.stamp()
+    row = front_rows(ROWS, FACTS.objectives)[0]
+    trainings = [evaluated(row, seed, accuracy) for seed, accuracy in enumerate((0.80, 0.82, 0.84))]
+    trainings += [replace(evaluated(row, seed, 0.1), split="test", number=seed + 5) for seed in range(2)]
+    write_evaluation(tmp_path, trainings)
+    assert reader.stamp() != before
+    shown = {row.number: row for row in reader.read()[0]}[row.number]
+    assert (shown.accuracy, shown.seeds) == (row.accuracy, 3)
+    assert shown.accuracy_std == pytest.approx(0.02)
+    bars = [trace.error_y.array for trace in draw(Shown(study="study"), {"study": reader}, "light").data]
+    assert any(bar is not None and max(bar) == pytest.approx(0.02) for bar in bars)
+    assert {each.number for each in read_study(tmp_path)[0] if each.seeds == 3} == {row.number}
+
+
+def evaluated(row: TrialRow, seed: int, accuracy: float) -> EvaluationRow:
+    return EvaluationRow(
+        number=seed,
+        trial=row.number,
+        plan_key=row.plan_key,
+        name=row.name,
+        family=row.family,
+        source=row.source,
+        split="validation",
+        seed=seed,
+        recipe="search",
+        recipe_key="k",
+        as_searched=True,
+        epochs_asked=27,
+        state="complete",
+        accuracy=accuracy,
+        macs=row.macs or 0,
+        params=row.params or 0,
+    )
 
 
 def test_an_unchanged_table_is_not_read_again(readers: dict[str, StudyReader]) -> None:
