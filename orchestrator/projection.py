@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from orchestrator.trials import Trial
 from search_spaces.plan import plan_to_json
 from search_spaces.references import reference
 from workers.data.facts import DataFacts
+from workers.measured import MeasuredCost
 
 SECONDS_BETWEEN_PARTS = 2.0
 TRACEBACK_LIMIT = 20_000  # characters
@@ -29,6 +30,7 @@ class RowMaker:
     catalogue: Catalogue
     recipe: str
     known_data: str = ""  # the data set under which papers published accuracies
+    measured: Mapping[int, MeasuredCost] = field(default_factory=dict)  # after the search, by trial number
     _plans: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -37,6 +39,7 @@ class RowMaker:
     def row(self, trial: Trial) -> TrialRow:
         """The trial as it stands now."""
         candidate, metrics, failure = trial.candidate, trial.metrics, trial.failure
+        used = trial.measured or self.measured.get(trial.number)
         cost = candidate.cost
         is_reference = candidate.source == "reference"
         published = reference(candidate.name) if is_reference else None
@@ -63,9 +66,9 @@ class RowMaker:
             flops=cost.flops,
             activation_bytes=cost.activation_bytes,
             depth=cost.depth,
-            latency_ms=trial.cost("latency_ms"),
-            batch_latency_ms=trial.cost("batch_latency_ms"),
-            inference_memory_mib=trial.cost("inference_memory_mib"),
+            latency_ms=used.latency_ms.median if used else None,
+            batch_latency_ms=used.batch_latency_ms.median if used else None,
+            inference_memory_mib=used.inference_memory_mib if used else None,
             images_per_second=metrics.images_per_second if metrics else None,
             peak_memory_mib=metrics.peak_memory_mib if metrics else None,
             seconds=trial.seconds or None,

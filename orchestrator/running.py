@@ -15,6 +15,7 @@ from dashboards.report import write_report
 from dashboards.table import StudyFacts, TrialRow
 from orchestrator.candidates import Catalogue
 from orchestrator.decisions import Decisions, Limits
+from orchestrator.evaluation.measurements import kept_measurements
 from orchestrator.experiment import Experiment, Resources
 from orchestrator.opening import OpenSearch, Say, cost_names, open_search, prepare
 from orchestrator.packing import Packing
@@ -81,6 +82,7 @@ def _run(opened: OpenSearch, runner: str, progress: Progress, display: Display) 
         catalogue=opened.prepared.catalogue,
         recipe=facts.recipe,
         known_data=known_data(opened.prepared.data),
+        measured=kept_measurements(opened.study.storage, experiment.name),
     )
     if _is_finished(opened):
         progress.update([rows.row(trial) for trial in opened.trials])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.networks import CHANNELS, CLASSES, SIZE, load_plan
+from orchestrator.locate import locate
 from orchestrator.measuring import measure_all
 from orchestrator.targets import Target, trained_networks
 from search_spaces.cost import cost
@@ -20,6 +23,7 @@ from search_spaces.references import REFERENCES, reference
 from workers.measured import MeasuredCost, MeasureSpec, Spread
 
 Measured = tuple[Target, MeasuredCost]
+Keep = Callable[[Mapping[int, MeasuredCost]], None]
 DEFAULT = MeasureSpec()
 
 
@@ -46,18 +50,39 @@ def measure(
 ) -> None:
     """Measure a reference network, a network file, one trial, or every member of a study's front, in use.
 
+    What is measured of a front is kept in the study NAME/evaluation and shown in the trial table and the dashboard.
     In use: products composed, normalisation folded in, fp32. Medians with quartiles, in a process of its own.
     """
     spec = MeasureSpec(batch_size=batch, repeats=repeats)
     targets = _targets(network, image_size, classes, channels)
-    records = measure_all([target.plan for target in targets], spec, device=device, threads=threads)
-    measured = list(zip(targets, records, strict=True))
+    whole_study = targets[0].number is not None and ":" not in network
+    with _keeper(network) if whole_study else nullcontext() as keep:
+        records = measure_all([target.plan for target in targets], spec, device=device, threads=threads)
+        measured = list(zip(targets, records, strict=True))
+        if keep is not None:
+            keep({target.number: record for target, record in measured if target.number is not None})
     if as_json:
         click.echo(json.dumps([facts_of(*one) for one in measured]))
         return
     console = Console(width=None if Console().is_terminal else 200)
     console.print(_table(measured))
     console.print(Text(_conditions(measured[0][1])))
+
+
+@contextmanager
+def _keeper(study: str) -> Iterator[Keep]:
+    """A writer of what is measured; while it is open no search can run the study, which would disturb the clock."""
+    from orchestrator.evaluation.measurements import keep_measurements
+    from orchestrator.evaluation.repeats import evaluation_name
+    from orchestrator.study import claim, open_storage
+
+    found = locate(study)
+    lease = claim(found.storage, evaluation_name(found.name))
+    try:
+        storage = open_storage(found.storage, lambda line: click.echo(line, err=True))
+        yield lambda measured: keep_measurements(found, storage, lease, measured)
+    finally:
+        lease.release()
 
 
 def facts_of(target: Target, measured: MeasuredCost) -> dict[str, Any]:
