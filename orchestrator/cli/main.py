@@ -13,6 +13,7 @@ from orchestrator.tracking.address import redact
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name -> (module:function, one line of help)
     "search": ("orchestrator.cli.search:search", "Run or resume the search of an experiment file."),
+    "doctor": ("orchestrator.cli.doctor:doctor", "Check what a search needs, before anything starts."),
     "submit": ("orchestrator.cli.jobs:submit", "Run or resume a search on a Ray cluster."),
     "jobs": ("orchestrator.cli.jobs:jobs", "List, follow and stop submitted searches."),
     "status": ("orchestrator.cli.show:status", "How far a study is."),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shlex
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from orchestrator.tracking.address import redact
 
 FILE = "experiment.yaml"
 PROGRAM = "from orchestrator.cli.main import main; main()"
+SECONDS_BETWEEN_LOOKS = 0.3
 MOST_RACES = 5  # submissions that came in between ours and the look at the list before it
 _FROM_VARIABLE = re.compile(r"[:=]\$\{\w+\}")  # a password or token that is named, not given
 
@@ -49,6 +52,7 @@ class JobRequest:
 class Jobs(Protocol):
     def jobs(self) -> list[Job]: ...
     def submit(self, job_id: str, request: JobRequest) -> bool: ...
+    def logs(self, job_id: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +77,18 @@ def read_submission(file: str, overrides: tuple[str, ...]) -> Experiment:
 
 
 def make_request(
-    file: str, overrides: tuple[str, ...], experiment: Experiment, modules: tuple[Path, ...], folder: Path
+    file: str,
+    overrides: tuple[str, ...],
+    experiment: Experiment,
+    modules: tuple[Path, ...],
+    folder: Path,
+    command: tuple[str, ...] = ("search",),
 ) -> JobRequest:
     """Lays the file out in `folder`, an empty one, and says what is run on it."""
     shutil.copyfile(file, folder / FILE)
     address = () if experiment.resources.address else ("resources.address=auto",)
     return JobRequest(
-        entrypoint=shlex.join(["python", "-c", PROGRAM, "search", FILE, *overrides, *address]),
+        entrypoint=shlex.join(["python", "-c", PROGRAM, *command, FILE, *overrides, *address]),
         folder=folder,
         modules=modules,
         metadata={"experiment": experiment.name, "digest": experiment.digest(), "study": _study(experiment)},
@@ -99,6 +108,15 @@ def submit(client: Jobs, experiment: Experiment, request: JobRequest) -> Submitt
         if client.submit(job_id, request):
             return Submitted(id=job_id, attached=False)
     raise ValueError(f"{base}: other submissions of it came in between {MOST_RACES} times; look at `igcv jobs list`")
+
+
+def run_once(client: Jobs, experiment: Experiment, request: JobRequest) -> str:
+    """Runs a job of a name of its own to its end, and returns what it said."""
+    job_id = f"igcv-check-{experiment.name}-{secrets.token_hex(4)}"
+    client.submit(job_id, request)
+    while not find(client.jobs(), job_id).ended:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return client.logs(job_id)
 
 
 def base_name(experiment: Experiment) -> str:

@@ -55,6 +55,9 @@ class FakeJobs:
         self.sent.append(job_id)
         return True
 
+    def logs(self, job_id: str) -> str:
+        raise AssertionError(job_id)
+
 
 def job(job_id: str, status: str, study: str = "") -> Job:
     return Job(
