@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashboards.parts import read_study
+from dashboards.parts import has_table, read_study
 from dashboards.table import StudyFacts, TrialRow
+from orchestrator.storage_address import ENVIRONMENT, expand, is_database
 from orchestrator.study import JOURNAL_NAME
+from orchestrator.tracking.address import redact
 
 RUNS = Path("runs")
 
@@ -23,10 +25,10 @@ class Found:
 
 def locate(study: str) -> Found:
     """ValueError lists the studies there are."""
-    if "://" in study:
-        url, separator, name = study.rpartition("#")
+    if is_database(study) or study.startswith(ENVIRONMENT):
+        url, separator, name = expand(study).rpartition("#")
         if not separator or not name:
-            raise ValueError(f"{study}: a study in a database is STORAGE_URL#name, and the name is missing")
+            raise ValueError(f"{redact(study)}: a study in a database is STORAGE_URL#name, and the name is missing")
         folder = RUNS / name
         return Found(storage=url, name=name, folder=folder if folder.is_dir() else None)
     folder = _folder(study)
@@ -34,14 +36,17 @@ def locate(study: str) -> Found:
 
 
 def read_rows(study: str) -> tuple[list[TrialRow], StudyFacts]:
-    """The trial table of a study, of its folder, or of a table's file."""
+    """The trial table of a study, of its folder, or of a table's file. A study in a database is read there."""
     if study.endswith(".parquet") and Path(study).is_file():
         from dashboards.table import read_table
 
         return read_table(study)
     found = locate(study)
-    if found.folder is None:
-        raise ValueError(f"{study}: there is no trial table for it on this machine")
+    if is_database(found.storage) or not has_table(found.folder or Path(found.storage).parent):
+        from orchestrator.reading import read_stored
+
+        return read_stored(found.storage, found.name)
+    assert found.folder is not None
     return read_study(found.folder)
 
 

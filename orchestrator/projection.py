@@ -12,6 +12,7 @@ from dashboards.table import EpochPoint, StudyFacts, TrialRow
 from dashboards.table import Stint as RowStint
 from orchestrator.candidates import Catalogue
 from orchestrator.experiment import Experiment
+from orchestrator.tracking.address import redact
 from orchestrator.trials import Trial
 from search_spaces.plan import plan_to_json
 from search_spaces.references import reference
@@ -166,7 +167,7 @@ def study_facts(
         trials_asked=experiment.trials,
         workers=experiment.resources.workers,
         seed=experiment.seed,
-        mlflow_url=mlflow_url,
+        mlflow_url=redact(mlflow_url) if mlflow_url else None,
         created_at=created_at,
     )
 

@@ -17,7 +17,7 @@ from orchestrator.candidates import Catalogue
 from orchestrator.decisions import Decisions, Limits
 from orchestrator.evaluation.measurements import kept_measurements
 from orchestrator.experiment import Experiment, Resources
-from orchestrator.opening import OpenSearch, Say, cost_names, open_search, prepare
+from orchestrator.opening import OpenSearch, Say, cost_names, open_search, prepare, storage_of
 from orchestrator.packing import Packing
 from orchestrator.pools.inline import InlinePool
 from orchestrator.pools.protocol import Pool
@@ -25,11 +25,13 @@ from orchestrator.pools.runner import ATTEMPT, TRAIN
 from orchestrator.progress import Display, Progress, make_display
 from orchestrator.projection import RowMaker, TableWriter, known_data, study_facts
 from orchestrator.proposing import Proposing
+from orchestrator.reading import describe_study
 from orchestrator.sampler.named import make_proposer
 from orchestrator.sampler.space import distributions
 from orchestrator.search import OneRecipe, Search, Sink
+from orchestrator.storage_address import is_database
 from orchestrator.study import created_at
-from orchestrator.tracking.address import tracking_uri
+from orchestrator.tracking.address import redact, tracking_uri
 from orchestrator.tracking.open import open_tracker
 from orchestrator.trials import ENDED
 from orchestrator.weights import FrontWeights
@@ -54,6 +56,7 @@ class Ended:
     rows: list[TrialRow]
     facts: StudyFacts
     report: Path
+    study: str  # its journal's path, or its place in a database, without the password
     tracking: str | None
     proposal_seconds: float  # that the sampler took, on a thread of its own
 
@@ -76,7 +79,9 @@ def run_search(experiment: Experiment, runner: str = ATTEMPT) -> Ended:
 def _run(opened: OpenSearch, runner: str, progress: Progress, display: Display) -> Ended:
     experiment = opened.prepared.experiment
     tracking = tracking_uri(experiment.tracking, experiment.folder)
+    where = storage_of(experiment)
     facts = _facts(opened, tracking)
+    describe_study(opened.study, facts, opened.prepared.data)
     rows = RowMaker(
         experiment=experiment,
         catalogue=opened.prepared.catalogue,
@@ -103,6 +108,7 @@ def _run(opened: OpenSearch, runner: str, progress: Progress, display: Display) 
         rows=ended,
         facts=facts,
         report=report,
+        study=f"{redact(where)}#{experiment.name}" if is_database(where) else where,
         tracking=tracking,
         proposal_seconds=proposal_seconds,
     )

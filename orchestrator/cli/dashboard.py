@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
 import click
 
 from orchestrator.locate import locate
+from orchestrator.storage_address import is_database
 
 ADDRESS = "127.0.0.1"
 PORT = 8050
@@ -51,13 +54,18 @@ def dashboard(studies: tuple[str, ...], port: int, host: str) -> None:
 
 
 def place(study: str) -> tuple[str, Path]:
-    """A study's name, and the folder or file of its trial table. ValueError where there is none on this machine."""
+    """A study's name, and the folder or file of its trial table: of one in a database, a copy that follows it."""
     path = Path(study)
     if study.endswith(".parquet") and path.is_file():
         return path.stem if path.stem != "trials" else path.resolve().parent.name, path
     found = locate(study)
-    if found.folder is None:
-        raise ValueError(f"{study}: there is no trial table for it on this machine")
+    if is_database(found.storage):
+        from orchestrator.reading import Mirror
+
+        mirror = Mirror(found.storage, found.name, partial(click.echo, err=True))
+        atexit.register(mirror.close)
+        return found.name, mirror.folder
+    assert found.folder is not None
     return found.name, found.folder
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from orchestrator.experiment import load_experiment
 from orchestrator.progress import front_table
 from orchestrator.running import Ended, run_search
+from orchestrator.tracking.address import redact
 
 
 @click.command()
@@ -32,9 +33,8 @@ def search(file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     else:
         _show(ended)
     if ended.reason == "interrupted":
-        click.echo(
-            f"interrupted; the same command resumes: igcv search {file} {' '.join(overrides)}".rstrip(), err=True
-        )
+        again = redact(f"igcv search {file} {' '.join(overrides)}".rstrip())
+        click.echo(f"interrupted; the same command resumes: {again}", err=True)
         sys.exit(130)
 
 
@@ -69,7 +69,7 @@ def _reason(ended: Ended) -> str:
 def _places(ended: Ended) -> list[tuple[str, str]]:
     from orchestrator.tracking.address import open_command
 
-    places = [("\nreport", str(ended.report)), ("study", str(ended.folder / "study.journal"))]
+    places = [("\nreport", str(ended.report)), ("study", ended.study)]
     if ended.tracking:
         places.append(("MLflow", open_command(ended.tracking)))
     return places

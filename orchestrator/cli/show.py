@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -13,7 +15,7 @@ from rich.console import Console
 from dashboards.front import front_rows, hypervolume_shares
 from dashboards.table import StudyFacts, TrialRow
 from dashboards.words import count as counted
-from orchestrator.locate import locate, read_rows
+from orchestrator.locate import RUNS, locate, read_rows
 from orchestrator.progress import front_table
 
 COSTS = ("macs", "params", "latency_ms")
@@ -98,17 +100,43 @@ def report(study: str, output: Path | None) -> None:
 @click.option("--tracking-uri", help="The MLflow store; default the study's own.")
 def track(study: str, tracking_uri: str | None) -> None:
     """Bring STUDY's runs in MLflow up to date, or rebuild them; a second call changes nothing."""
-    from orchestrator.tracking.address import LOCAL, open_command
+    from orchestrator.tracking.address import is_server, open_command
     from orchestrator.tracking.address import tracking_uri as resolve
     from orchestrator.tracking.sync import sync_study
 
     rows, facts = read_rows(study)
-    folder = locate(study).folder or Path()
-    uri = resolve(tracking_uri or LOCAL, folder)
+    found = locate(study)
+    folder = found.folder or RUNS / found.name
+    uri = resolve(tracking_uri or _own_store(facts), folder)
     if uri is None:
         raise ValueError("--tracking-uri off: there is nothing to bring up to date")
-    sync_study(uri, folder, rows, facts)
+    with ExitStack() as stack:
+        if found.folder is None and is_server(uri):  # a server takes copies of the files
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            _write_files(folder, rows, facts)
+        sync_study(uri, folder, rows, facts)
     click.echo(open_command(uri))
+
+
+def _own_store(facts: StudyFacts) -> str:
+    """The server that the search tracked to; a store in a file is where the study's folder is."""
+    from orchestrator.tracking.address import LOCAL, is_server
+
+    uri = facts.mlflow_url
+    if uri is None or not is_server(uri):
+        return LOCAL
+    if ":***@" in uri:
+        raise ValueError(f"study {facts.study} is tracked at {uri}, whose password is not kept; give --tracking-uri")
+    return uri
+
+
+def _write_files(folder: Path, rows: list[TrialRow], facts: StudyFacts) -> None:
+    from dashboards.parts import TABLE_NAME
+    from dashboards.report import write_report
+    from dashboards.table import write_table
+
+    write_table(folder / TABLE_NAME, rows, facts)
+    write_report(folder / "report.html", rows, facts)
 
 
 def status_of(rows: list[TrialRow], facts: StudyFacts) -> dict[str, Any]:
