@@ -34,9 +34,9 @@ def test_a_front_is_measured_in_a_process_of_its_own_and_what_was_found_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before = dict(os.environ)
     run_search(make_experiment(Path("runs"), trials=2, training={"epochs": 1, "batch_size": 512}))
     front = json.loads(CliRunner().invoke(igcv, ["front", "small", "--json"]).stdout)
+    before = dict(os.environ)
     found = measured("small")
     assert [one["number"] for one in found] == [one["number"] for one in front]
     assert all(one["latency_ms"]["n"] == 3 and one["macs"] for one in found)
