@@ -52,7 +52,7 @@ def read_rows(study: str) -> tuple[list[TrialRow], StudyFacts]:
 
 def _folder(study: str) -> Path:
     for folder in (Path(study), RUNS / study):
-        if (folder / JOURNAL_NAME).is_file() or (folder / "trials.parquet").is_file():
+        if (folder / JOURNAL_NAME).is_file() or has_table(folder):
             return folder
     known = sorted(path.parent.name for path in RUNS.glob(f"*/{JOURNAL_NAME}"))
     raise ValueError(
