@@ -223,7 +223,9 @@ class Study:
         self.storage.set_trial_user_attr(trial_id, "progress", progress(trial))
         self.storage.set_trial_user_attr(trial_id, "epochs", [epoch_json(report) for report in trial.curve])
         if trial.metrics is not None:
-            metrics = {name: value for name, value in asdict(trial.metrics).items() if name not in ("curve", "key", "measured")}
+            metrics = {
+                name: value for name, value in asdict(trial.metrics).items() if name not in ("curve", "key", "measured")
+            }
             self.storage.set_trial_user_attr(trial_id, "metrics", metrics)
         if trial.failure is not None:
             self.storage.set_trial_user_attr(trial_id, "failure", asdict(trial.failure))

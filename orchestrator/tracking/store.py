@@ -28,6 +28,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")  # seconds
 
 POINTS_AT_ONCE, TEXTS_AT_ONCE = 800, 100  # MLflow takes 1,000 metrics, 100 params, 100 tags, together 1,000
 PAGE_SIZE = 1000
+OLD_TABLES = "out-of-date database schema"  # in MLflow's words
 REFUSALS = frozenset(
     {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
 )
@@ -149,13 +150,18 @@ class Store:
 
 
 def ask(call: Callable[Given, Answer], *args: Given.args, **kwargs: Given.kwargs) -> Answer:
-    """Calls MLflow and sorts its errors."""
+    """Calls MLflow and sorts its errors. ValueError where a person must act first."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         return call(*args, **kwargs)
     except MlflowException as error:
+        if OLD_TABLES in str(error):
+            raise ValueError(
+                "MLflow's database was set up by another version of MLflow; stop what uses it, back it up, and run `mlflow db "
+                "upgrade URI`; `igcv track` then brings the runs up to date"
+            ) from None
         kind = Refused if error.error_code in REFUSALS else Unreachable
         raise kind(reason(error)) from error
     except (OSError, SQLAlchemyError) as error:

@@ -1,6 +1,11 @@
 """A study brought into a real MLflow store: all of it, only what differs, and the same whichever way it came there."""
 
+import re
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +34,21 @@ def synced(uri: str, rows: list[TrialRow], **options: bool) -> Changes:
     changes = sync_study(uri, folder_of(uri), rows, facts(), **options)
     assert not changes.refused
     return changes
+
+
+def test_a_store_of_another_mlflow_is_told_of_with_the_cure(uri: str) -> None:
+    synced(uri, [row(0)])
+    with closing(sqlite3.connect(folder_of(uri) / "mlflow.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '728d730b5ebd'")
+        database.commit()
+    code = "import sys; from tests.orchestrator.tracking.test_sync import sync_again; sync_again(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, uri], capture_output=True, text=True)
+    assert re.search("ValueError: MLflow's database .* `mlflow db upgrade URI`", done.stderr), done.stderr
+
+
+def sync_again(uri: str) -> None:
+    """In another process: MLflow keeps the stores of this one open."""
+    synced(uri, [row(0)])
 
 
 def synchroniser(uri: str) -> Synchroniser:
