@@ -17,7 +17,9 @@ from orchestrator.doctor.data import look
 from orchestrator.doctor.finding import Finding, Findings
 from orchestrator.doctor.here import check_here
 from orchestrator.experiment import Experiment
+from orchestrator.study import open_storage
 from tests.orchestrator.conftest import make_experiment
+from tests.postgres import PASSWORD, PostgresServer
 from tests.ray_cluster import RayCluster
 
 ROOT = Path(__file__).parents[2]
@@ -174,3 +176,18 @@ def test_a_cluster_is_looked_at_from_its_own_nodes(cluster: RayCluster, tmp_path
     assert code == 0, found
     assert {found[check]["state"] for check in ("submission", "jobs", "data", "cluster", "workers", "node")} == {"ok"}
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_database_is_written_to_only_where_nobody_sees_it(tmp_path: Path, postgres: PostgresServer) -> None:
+    url = postgres.create("doctor")
+    findings = checked(make_experiment(tmp_path, storage=url))
+    assert "its tables will be made" in message(findings, "storage")
+    open_storage(url, print)
+    findings = checked(make_experiment(tmp_path, storage=url))
+    assert "the study small will be made" in message(findings, "storage")
+    findings = checked(make_experiment(tmp_path, storage=postgres.url("doctor", "hunter2")))
+    assert states(findings)["storage"] == "fail"
+    assert "password" in message(findings, "storage")
+    assert PASSWORD not in str(findings.found)
+    assert "hunter2" not in str(findings.found)
+    assert not list(tmp_path.iterdir())
