@@ -21,6 +21,7 @@ from orchestrator.reopening import reopen
 from orchestrator.running import one_recipe
 from orchestrator.study import open_storage
 from orchestrator.targets import find_trial
+from orchestrator.tracking.address import LOCAL, tracking_uri
 from orchestrator.tracking.environment import environment
 from orchestrator.weights import weights_file
 from search_spaces.cost import cost
@@ -42,10 +43,26 @@ class ExportedTrial:
     row: TrialRow
     checks: tuple[CheckLine, ...]
     validation_accuracy: float
+    version: str | None = None  # in MLflow's model registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """Where an export is registered: the registered model's name, and the store (None: the study's own)."""
+
+    name: str
+    uri: str | None = None
 
 
 def export_trial(
-    study: str, name: str, folder: Path, say: Say, *, retrain: bool = False, path: str | None = None
+    study: str,
+    name: str,
+    folder: Path,
+    say: Say,
+    *,
+    retrain: bool = False,
+    path: str | None = None,
+    registry: Registry | None = None,
 ) -> ExportedTrial:
     """Exports the trial of a number or a network's name. path: where the images lie now.
 
@@ -59,7 +76,9 @@ def export_trial(
     _check_folder(folder)
     worker = import_module("workers.export")
     worker.check_packages()
-    experiment = reopen(found, open_storage(found.storage), path).experiment
+    kept = reopen(found, open_storage(found.storage), path)
+    experiment = kept.experiment
+    store = _store(registry.uri or kept.tracking or LOCAL, experiment.folder) if registry else None
     weights = weights_file(experiment.folder, row.number)
     if not weights.exists():
         if not retrain:
@@ -95,9 +114,28 @@ def export_trial(
             os.replace(file, folder / file.name)
     finally:
         shutil.rmtree(fresh)
+    version = None
+    if registry is not None and store is not None:
+        from orchestrator.tracking.sync import register_export
+
+        version = register_export(store, experiment.folder, rows, facts, row, folder, registry.name)
     return ExportedTrial(
-        folder=folder, study=facts.study, row=row, checks=checks, validation_accuracy=made.validation_accuracy
+        folder=folder,
+        study=facts.study,
+        row=row,
+        checks=checks,
+        validation_accuracy=made.validation_accuracy,
+        version=version,
     )
+
+
+def _store(tracking: str, folder: Path) -> str:
+    uri = tracking_uri(tracking, folder)
+    if uri is None:
+        raise ValueError(
+            "--register: this study is not tracked (tracking: off); name an MLflow store by --tracking-uri"
+        )
+    return uri
 
 
 def _plan(row: TrialRow) -> Plan:

@@ -17,6 +17,7 @@ import optuna
 from dashboards.parts import append_part
 from dashboards.table import StudyFacts, TrialRow, facts_from_json
 from orchestrator.candidates import Catalogue, budget_of
+from orchestrator.evaluation.measurements import kept_measurements
 from orchestrator.experiment import Experiment
 from orchestrator.projection import RowMaker, known_data
 from orchestrator.storage_address import is_database
@@ -59,6 +60,7 @@ class StoredStudy:
             catalogue=self._catalogue,
             recipe=str(attributes[FACTS]["recipe"]),
             known_data=known_data(data),
+            measured=kept_measurements(self._study.storage, name),
         )
         self._rows: dict[int, TrialRow] = {}
         self._ended: set[int] = set()

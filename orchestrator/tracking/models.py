@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.tracking.differences import StoredRun
@@ -45,19 +46,29 @@ class ModelShelf:
         made = 0
         for key, model in sorted(self.models.items()):
             if model.tags.get("front") == "true" and key not in versions:
-                version = ask(
-                    self.client.create_model_version,
-                    name,
-                    model.artifact_location,  # `models:/ID` would be looked up in MLflow's global store
-                    run_id=model.source_run_id,
-                    tags={"trial_key": key, "model": model.model_id},
-                    description=model.name,
-                    model_id=model.model_id,
-                )
-                versions[key] = str(version.version)
+                versions[key] = self._add_version(name, key, model)
                 made += 1
         self._set_aliases(name, {alias: versions[key] for alias, key in aliases.items()})
         return made
+
+    def register_with_files(self, name: str, key: str, files: Iterable[Path]) -> str:
+        """The version of a registered model that a trial's model is, made where missing, with these files beside it."""
+        model = self.models[key]
+        for file in files:
+            self.store.put_file(model.artifact_location, file)
+        return self._versions(name).get(key) or self._add_version(name, key, model)
+
+    def _add_version(self, name: str, key: str, model: LoggedModel) -> str:
+        version = ask(
+            self.client.create_model_version,
+            name,
+            model.artifact_location,  # `models:/ID` would be looked up in MLflow's global store
+            run_id=model.source_run_id,
+            tags={"trial_key": key, "model": model.model_id},
+            description=model.name,
+            model_id=model.model_id,
+        )
+        return str(version.version)
 
     def _create(self, record: ModelRecord, run: StoredRun, plan: str | None) -> LoggedModel:
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric

@@ -77,6 +77,23 @@ def _told(uri: str) -> Iterator[None]:
         raise ValueError(f"MLflow at {redact(uri)}: {error}; what was written stays, and a new call goes on") from error
 
 
+def register_export(
+    uri: str, folder: Path, rows: Sequence[TrialRow], facts: StudyFacts, row: TrialRow, export: Path, name: str
+) -> str:
+    """Puts an exported trial's files to its model, and makes that a version of the registered model `name`.
+
+    The study's runs are brought up to date first; a second time changes nothing. Returns the version. ValueError where
+    the store does not answer, or does not take the name.
+    """
+    sync_study(uri, folder, rows, facts)
+    with _told(uri):
+        synchroniser = Synchroniser(Store.connect(uri, facts.study, artifact_root(uri, folder)), facts)
+        synchroniser.learn(rows)
+        synchroniser.put_model(row)
+        files = sorted(file for file in export.iterdir() if file.is_file())
+        return synchroniser.shelf.register_with_files(name, row.key, files)
+
+
 class Synchroniser:
     """A store's runs of one study, found once by their tags and then kept in step with rows."""
 
@@ -138,6 +155,12 @@ class Synchroniser:
         """Makes the front's members versions of a registered model named like the study, with aliases."""
         members = [self.rows[key] for key in sorted(self.front) if key in self.rows]
         self.changes.registered = self.shelf.register(self.facts.study, front_aliases(members))
+
+    def put_model(self, row: TrialRow) -> None:
+        """Makes a trial's model, on the front or not. The trial has a run."""
+        record = self._record(row)
+        assert record is not None, "a trial that ended was begun"
+        self.shelf.put(model_record(row, record, self.facts.study, row.key in self.front), self.runs[row.key], row.plan)
 
     def _find_runs(self) -> dict[str, StoredRun]:
         """By trial key. A second run of one trial, left by an answer that was lost, goes to the trash."""

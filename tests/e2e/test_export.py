@@ -126,4 +126,7 @@ def test_what_cannot_be_exported_is_said(here: Path) -> None:
     assert "its trials are numbered 0 to 3" in refusal("9", "-o", "out")
     assert "no study 'other'" in str(CliRunner().invoke(igcv, ["export", "other", "0", "-o", "out"]).exception)
     assert "nowhere.npz" in refusal(str(member().number), "-o", "out", "--path", "nowhere.npz")
+    assert "name an MLflow store by --tracking-uri" in refusal(
+        str(member().number), "-o", "out", "--register", "digits"
+    )
     assert not Path("out").exists()
