@@ -21,7 +21,7 @@ from dashboards.table import StudyFacts, TrialRow
 from dashboards.theme import STATE_COLOURS
 from dashboards.words import duration, safe, shown_name
 
-MOST_CURVES, MOST_STAYS, MOST_BARS = 12, 1500, 12  # of each study; parameters in all
+MOST_CURVES, MOST_STAYS, MOST_BARS = 7, 1500, 12  # of each study; parameters in all
 
 
 def compared_curves(studies: Sequence[Study]) -> go.Figure:
@@ -119,6 +119,10 @@ def compared_importances(studies: Sequence[Study], family: str | None) -> go.Fig
                 marker={"color": study_colour(place)},
                 name=safe(facts.study, 40),
                 text=[f"prefers {safe(shares[name].preferred, 24)}" if name in shares else "" for name in names],
+                textposition="auto",
+                textfont={"size": 11},
+                constraintext="none",
+                cliponaxis=False,
                 hovertemplate="%{y}: %{x:.0%}, %{text}<extra>" + no_template(facts.study) + "</extra>",
             )
         )

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from dashboards.figures.style import card, evenly, numbers, small
 from dashboards.front import Floats, Mask, column, objective, objective_values
 from dashboards.table import StudyFacts, TrialRow
-from dashboards.theme import ORANGE, VERMILLION
+from dashboards.theme import GREY, ORANGE, VERMILLION
 from dashboards.words import amount, safe, shown_name
 from search_spaces.pareto import non_dominated_ranks
 
@@ -66,7 +66,7 @@ def spread(rows: list[TrialRow], name: str) -> dict[str, object] | None:
     """Error bars: one standard deviation over seeds, where there are several."""
     if name != "accuracy" or all(row.accuracy_std is None for row in rows):
         return None
-    return {"array": [row.accuracy_std or 0.0 for row in rows], "thickness": 1.2, "width": 4}
+    return {"array": [row.accuracy_std or 0.0 for row in rows], "thickness": 1.2, "width": 4, "color": GREY}
 
 
 def labelled(x: Floats, y: Floats) -> set[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -63,6 +63,7 @@ def coloured_figure(
             name = f"{safe(family, 30)}, on the front of the three"
             texts = [f"#{shown[index].number}" if index in named else "" for index in places]
             _add_coloured(figure, of_family, (x, y), colour, name=name, size=11, symbol=symbol, texts=texts)
+    _add_legend(figure, shown, symbols)
     known = np.isfinite(column(rows, x)) & np.isfinite(column(rows, y))
     ends = x_range(column(rows, x)[known], x, facts, is_log)
     beside = pick(rows, references(rows) & known)
@@ -80,7 +81,7 @@ def projections_figure(rows: Sequence[TrialRow], facts: StudyFacts) -> go.Figure
         ((third, first), 1, 2),
         ((second, third), 2, 1),
     )
-    figure = make_subplots(rows=2, cols=2, horizontal_spacing=0.12, vertical_spacing=0.14)
+    figure = make_subplots(rows=2, cols=2, horizontal_spacing=0.12, vertical_spacing=0.22)
     figure.update_layout(template=template("light"), height=680)
     if not found(rows, facts.objectives).any():
         return note(figure, "No training is complete yet.")
@@ -161,6 +162,7 @@ def _add_coloured(
             textposition="top left",
             cliponaxis=False,
             name=name,
+            showlegend=False,  # its mark would have no colour
             marker={
                 "color": small(_drawn(column(rows, colour), colour)),
                 "coloraxis": "coloraxis",
@@ -171,6 +173,16 @@ def _add_coloured(
             },
         )
     )
+
+
+def _add_legend(figure: go.Figure, shown: list[TrialRow], symbols: Mapping[str, str]) -> None:
+    """What the marks mean; their colours stand in the scale beside the figure."""
+    families = {row.family for row in shown}
+    marks = [("dominated", "circle", 6)]
+    marks += [(f"{safe(name, 30)}, on this front", mark, 11) for name, mark in symbols.items() if name in families]
+    for name, mark, size in marks:
+        marker = {"color": GREY, "symbol": mark, "size": size}
+        figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=marker, hoverinfo="skip"))
 
 
 def _three_format(axes: Plane, colour: str) -> str:

@@ -88,8 +88,8 @@ def _left() -> Component:
     return html.Div(
         [
             html.P(id="told", className="faint"),
-            html.Div(axes, id="axes", className="tools"),
             html.Div(dcc.RadioItems(id="choice", inline=True), id="choices", className="choices"),
+            html.Div(axes, id="axes", className="tools"),
             html.Div(figure, id="figure-box", className="scroll"),
             html.Div(_table(), id="table-box"),
             html.Div(id="below"),

@@ -122,7 +122,7 @@ def test_studies_compared_are_both_seen(readers: dict[str, StudyReader], view: s
 def test_a_third_quantity_is_a_colour(readers: dict[str, StudyReader]) -> None:
     figure = draw(Shown(study="one", z="params"), readers, "light")
     assert figure.layout.coloraxis.colorbar.title.text == "parameters"
-    on_front = {number for trace in figure.data if "front" in (trace.name or "") for number in trace.customdata}
+    on_front = {number for trace in figure.data if "of the three" in (trace.name or "") for number in trace.customdata}
     assert on_front == {row.number for row in front_rows(ROWS, ("accuracy", "macs", "params"))}
 
 
