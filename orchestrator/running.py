@@ -143,7 +143,7 @@ def _search(
     with ExitStack() as stack:
         display.say(_starting(experiment))
         most = experiment.trials and experiment.trials + len(experiment.references)
-        pool = make_pool(experiment.resources, runner, most)
+        pool = make_pool(experiment.resources, runner, most, display.say)
         stack.callback(pool.close)
         search = Search(
             opened.study,
@@ -201,7 +201,9 @@ def one_recipe(experiment: Experiment) -> OneRecipe:
     return OneRecipe(template=template, checkpoints=checkpoints.resolve())
 
 
-def make_pool(resources: Resources, runner: str = TRAIN, most: int | None = None) -> Pool:
+def make_pool(
+    resources: Resources, runner: str = TRAIN, most: int | None = None, say: Say = lambda line: None
+) -> Pool:
     """The pool that the resources describe, of at most `most` workers. Ray is started, or connected to."""
     memory = round(resources.memory_per_worker * GIB) if resources.memory_per_worker else None
     if resources.pool == "inline":
@@ -215,7 +217,7 @@ def make_pool(resources: Resources, runner: str = TRAIN, most: int | None = None
         labels=resources.labels,
         environment=worker_environment(max(1, int(resources.cpus_per_worker))),
     )
-    return RayPool(resources.workers, needs, resources.address, runner, most)
+    return RayPool(resources.workers, needs, resources.address, runner, most, say)
 
 
 def _facts(opened: OpenSearch, tracking: str | None) -> StudyFacts:

@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -36,6 +36,7 @@ QUIET: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
 ray._private.worker._worker_logs_enabled = False  # else it prints the nodes' errors to stdout, amid the JSON
 BEGAN = None  # the first item of a job's stream
 SECONDS_BETWEEN_LOOKS = 5.0  # at the cluster's nodes
+SECONDS_WITHOUT_WORKERS = 60.0  # until a person is told
 MOST_STILLBORN = 12  # workers in turn that died before they were ready: then they all would
 
 
@@ -89,7 +90,7 @@ class RayPool:
     """`workers` actors on the cluster at `address` (None: one started here for this process alone).
 
     workers None: as many as the cluster holds, looked at again and again, and some to spare, at most `most`. Those that
-    wait for a place are the demand that an autoscaler answers.
+    wait for a place are the demand that an autoscaler answers. `say` takes a line for a person.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class RayPool:
         address: str | None = None,
         runner: str = TRAIN,
         most: int | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Connects, and asks for the actors. ValueError where there is no cluster at the address."""
         self._connected_before = ray.is_initialized()
@@ -107,6 +109,8 @@ class RayPool:
         self._workers = workers
         self._most = most
         self._stillborn = 0
+        self._say = say
+        self._staffed_at: float | None = time.monotonic()  # when a worker was last seen; None: a person was told
         self._head = HeadWatch(ray.get_runtime_context().gcs_address) if address is not None else None
         if self._head is not None:
             self._head.start()
@@ -134,6 +138,7 @@ class RayPool:
         if self._elastic and time.monotonic() - self._looked_at >= SECONDS_BETWEEN_LOOKS:
             self._looked_at = time.monotonic()
             self._fill()
+        self._tell_waiting()
         if not self._pending and self._seats:
             ready, _ = ray.wait(list(self._seats), num_returns=1, timeout=timeout, fetch_local=False)
             if ready:  # whatever else is ready by now comes along
@@ -141,6 +146,8 @@ class RayPool:
             for waiting in ready:
                 if waiting in self._seats:  # what an earlier one meant may have sent this one away
                     self._listen(waiting)
+        elif not self._pending:
+            time.sleep(timeout)
         events = list(self._pending)
         self._pending.clear()
         return events
@@ -160,6 +167,19 @@ class RayPool:
         self._seats.clear()
         if not self._connected_before:
             ray.shutdown()
+
+    def _tell_waiting(self) -> None:
+        """Once, where no worker has been there for long: a selector may match no node, or nobody starts nodes any more."""
+        if any(seat.joined for seat in self._names.values()):
+            self._staffed_at = time.monotonic()
+        elif self._staffed_at is not None and time.monotonic() - self._staffed_at >= SECONDS_WITHOUT_WORKERS:
+            self._staffed_at = None
+            needs, labels = self._needs, dict(self._needs.labels)
+            self._say(
+                f"no worker has found a place for {SECONDS_WITHOUT_WORKERS:.0f} s; each needs {needs.cpus:g} CPUs and "
+                f"{needs.gpus:g} GPUs{f' on a node with {labels}' if labels else ''}. The search waits for nodes; "
+                "`igcv doctor FILE` says what is there"
+            )
 
     def _fill(self) -> None:
         """Hires whoever is missing; of an elastic pool those who wait for a place that is not there any more go."""

@@ -129,24 +129,24 @@ class Storm:
         self.submissions += 1
         self._note("submitted", done.stdout.strip())
 
-    def _job(self) -> dict[str, Any] | None:
-        """The newest job, or None where no head answers."""
+    def _jobs(self) -> list[dict[str, Any]] | None:
+        """All jobs, the newest last; a new head knows none. None where no head answers."""
         headers = {"Authorization": f"Bearer {self._cluster.token}"}
         try:
             answer = requests.get(f"{self._cluster.jobs}/api/jobs/", headers=headers, timeout=20)
         except requests.RequestException:
             return None
-        jobs: list[dict[str, Any]] = answer.json() if answer.ok else []
-        return max(jobs, key=lambda job: job["start_time"], default=None)
+        return sorted(answer.json(), key=lambda job: float(job["start_time"])) if answer.ok else None
 
     def _look_after(self, file: Path) -> bool:
         """Submits again what died; whether it has succeeded."""
-        job = self._job()
-        if job is None or job["status"] in ("PENDING", "RUNNING"):
+        jobs = self._jobs()
+        if jobs is None or (jobs and jobs[-1]["status"] in ("PENDING", "RUNNING")):
             return False
-        if job["status"] == "SUCCEEDED":
+        if jobs and jobs[-1]["status"] == "SUCCEEDED":
             return True
-        self._note("found dead", f"{job['submission_id']}: {(job.get('message') or '')[:200]}")
+        words = " ".join((jobs[-1].get("message") or "").split())[:100] if jobs else "the head knows no job"
+        self._note("found dead", words)
         self._submit(file)
         return False
 
@@ -163,7 +163,7 @@ class Storm:
         while not reached():
             if (now_done := epochs(self.study).total()) != done:
                 done, moved_at = now_done, time.monotonic()
-            assert time.monotonic() - moved_at < PATIENCE, f"no progress: {self.log}, {self._job()}"
+            assert time.monotonic() - moved_at < PATIENCE, f"no progress: {self.log}, {self._jobs()}"
             time.sleep(0.5)
 
     # The weather

@@ -37,7 +37,9 @@ def poison(request: TrainRequest) -> Iterator[Message]:
 
 def note(request: TrainRequest, facts: dict[str, object]) -> None:
     assert request.checkpoint is not None
-    Path(request.checkpoint).with_name(f"note-{request.key}-{os.getpid()}.json").write_text(json.dumps(facts))
+    path = Path(request.checkpoint).with_name(f"note-{request.key}-{os.getpid()}.part")
+    path.write_text(json.dumps(facts))
+    path.rename(path.with_suffix(".json"))
 
 
 def report(request: TrainRequest, epoch: int) -> EpochReport:
@@ -62,9 +64,11 @@ def ending(request: TrainRequest, epochs: int, device: str) -> Iterator[Message]
 
 def main(file: str, runner: str, *overrides: str) -> None:
     """A search whose workers run `runner`."""
+    import orchestrator.pools.ray as pool
     from orchestrator.experiment import load_experiment
     from orchestrator.running import run_search
 
+    pool.SECONDS_WITHOUT_WORKERS = 1.0
     ended = run_search(load_experiment(file, overrides), f"tests.orchestrator.ray_runner:{runner}")
     print(
         json.dumps([[row.number, row.state, row.failure_kind, row.failure_message, row.losses] for row in ended.rows])
