@@ -178,7 +178,7 @@ class HypervolumeProposer:
     def _front_so_far(self, process: GaussianProcess, waiting: Integers) -> tuple[Floats, Floats]:
         """Errors (n,) as the model believes them, seeds averaged out, and costs (n, k) of what ended or still trains."""
         final = self._final_rows()
-        codes = np.concatenate([np.array([row.code for row in final]).reshape(-1, waiting.shape[1]), waiting])
+        codes = np.concatenate([self._codes(final), waiting])
         if not len(codes):
             return np.zeros(0), np.zeros((0, len(self._bounds) - 1))
         costs = self._costs(codes)
@@ -240,9 +240,12 @@ class HypervolumeProposer:
 
     def _known_costs(self, rows: Sequence[Row]) -> Floats:
         """(n, costs): exact, and as they were measured."""
-        exact = self._source.costs(np.stack([row.code for row in rows]))[:, self._columns] if rows else np.zeros((0, 0))
-        measured = np.array([row.observation.measured for row in rows]).reshape(len(rows), len(self._cost_models))
-        return np.column_stack([exact.reshape(len(rows), len(self._columns)), measured])
+        measured = np.array([row.observation.measured for row in rows], dtype=np.float64)
+        exact = self._source.costs(self._codes(rows))[:, self._columns]
+        return np.column_stack([exact, measured.reshape(len(rows), len(self._cost_models))])
+
+    def _codes(self, rows: Sequence[Row]) -> Integers:
+        return np.stack([row.code for row in rows]) if rows else self._source.encode([])
 
     # Candidates
 
@@ -258,7 +261,7 @@ class HypervolumeProposer:
     def _front_neighbours(self) -> Integers:
         """Unseen neighbours of the observed front's members, at most NEIGHBOURS of them."""
         final = self._final_rows()
-        codes = np.stack([row.code for row in final]) if final else self._source.encode([])
+        codes = self._codes(final)
         if not len(codes):
             return codes
         points = np.column_stack([[row.error for row in final], self._known_costs(final)])

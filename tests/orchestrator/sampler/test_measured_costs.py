@@ -89,6 +89,20 @@ def test_what_was_never_measured_teaches_accuracy_alone(space: Prepared) -> None
     assert len(proposer.propose(2, own, [])) == 2
 
 
+def test_there_may_be_curves_and_latencies_before_any_training_ended(space: Prepared) -> None:
+    """As at the rungs of early stopping: a model, and an empty front."""
+    for costs, measured in ((("latency_ms",), (0.3,)), (("macs",), ()), (("latency_ms", "macs"), (0.3,))):
+        reference = [0.9, *({"latency_ms": math.nan, "macs": 5e6}[name] for name in costs)]
+        proposer = make_proposer("igcv", space.feasible, costs, reference, 0)
+        drawn = space.feasible.sample(np.random.default_rng(1), 12)
+        paused = [
+            Observation(architecture=one, accuracy=None, curve=(0.2 + index / 100,), measured=measured)
+            for index, one in enumerate(drawn[:10])
+        ]
+        assert len(proposer.propose(2, paused, drawn[10:])) == 2
+        assert len(proposer.propose(2, [], [])) == 2, "none is pending either"
+
+
 def test_a_measured_cost_is_a_positive_number(space: Prepared) -> None:
     architecture = space.feasible.sample(np.random.default_rng(0), 1)[0]
     with pytest.raises(ValueError, match="positive"):
