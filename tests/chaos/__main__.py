@@ -66,8 +66,8 @@ def _one(seed: int, trials: int, kinds: list[str], more: int) -> dict[str, objec
             )
             storm.run(weather)
             return judge(storm)
-        except AssertionError as error:
-            return {"seed": seed, "fault": str(error), "log": storm.log if storm else []}
+        except Exception as error:  # the other storms go on, and the report says which one failed
+            return {"seed": seed, "fault": repr(error), "log": storm.log if storm else []}
         finally:
             if mlflow:
                 mlflow.stop()
