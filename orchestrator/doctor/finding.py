@@ -51,7 +51,7 @@ class Findings:
         try:
             yield
         except (ValueError, OSError) as error:
-            self.fail(check, str(error))
+            self.fail(check, str(error).removeprefix(f"{check} "))
 
     def _add(self, check: str, state: State, message: str) -> None:
         finding = Finding(check=check, state=state, message=redact(" ".join(message.split())))
