@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '
 BIN := .venv/bin
 SET_UP := .venv/.set-up
 
-.PHONY: help search test test-chaos bench-train check format wheel clean
+.PHONY: help search test test-chaos bench-train table check format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## List these targets
@@ -27,6 +27,13 @@ bench-train: $(SET_UP)  ## Measure training beside a plain PyTorch loop (quarter
 
 test-chaos: $(SET_UP)  ## Ten long storms over a cluster of processes (hours); chaos.json says what was killed when
 	$(BIN)/python -m tests.chaos --storms 10 --trials 60 --report chaos.json
+
+IGCV_DATA ?= data
+TABLE := docs/results/cifar10-16px.parquet
+table: $(SET_UP)  ## Train every network of a small space of six families for real (hours; goes on where it was left)
+	$(BIN)/igcv search examples/cifar10-table.yaml data.path=$(IGCV_DATA)/cifar10
+	$(BIN)/igcv evaluate cifar10-16px --on validation --within 0.01 --seeds 2 --no-references
+	$(BIN)/igcv table cifar10-16px -o $(TABLE)
 
 check: $(SET_UP)  ## Lint, types and the direction of imports
 	$(BIN)/ruff check .
