@@ -18,14 +18,17 @@ MODES = ("default", "reuse_actors", "mlflow")
 
 
 def overhead(trials: int, peer_trials: int, pairs: int, say: Say) -> dict[str, Any]:
-    """Ratios of seconds per trial, peer to ours: medians over the pairs. `ours` and `peer` hold every run."""
+    """Ratios of seconds per trial, peer to ours: medians over the pairs. `ours` and `peer` hold every run.
+
+    With --reuse-actors, where it is fast, the peer makes as many trials as ours; elsewhere `peer_trials`.
+    """
     ours: dict[str, list[Any]] = {}
     peer: dict[str, list[Any]] = {}
     for _ in range(pairs):
         for mode in MODES:
             tracking = "local" if mode == "mlflow" else "off"
             ours.setdefault(mode, []).append(_run("noop", trials, "uniform", tracking, say=say))
-            many = peer_trials if mode != "reuse_actors" else 5 * peer_trials
+            many = trials if mode == "reuse_actors" else peer_trials
             peer.setdefault(mode, []).append(_run("tune_peer", many, mode, say=say))
         ours.setdefault("our_sampler", []).append(_run("noop", max(1, trials // 5), "igcv", "off", say=say))
     ratios = {f"ratio_{mode}": _ratio(peer[mode], ours[mode]) for mode in MODES}

@@ -17,7 +17,7 @@ def bench() -> None:
 
 @bench.command()
 @click.option("--trials", default=1000, show_default=True, help="No-op trials of ours in each run.")
-@click.option("--peer-trials", default=30, show_default=True, help="Of Ray Tune (five times as many where it is fast).")
+@click.option("--peer-trials", default=30, show_default=True, help="Of Ray Tune (as many as of ours where it is fast).")
 @click.option("--pairs", default=3, show_default=True, help="Runs of each, in turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print every run as JSON on stdout.")
 def overhead(trials: int, peer_trials: int, pairs: int, as_json: bool) -> None:
