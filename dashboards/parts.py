@@ -83,7 +83,7 @@ def _read_once(base: Path, parts: list[Path], columns: Sequence[str] | None) -> 
     if base.exists() or not parts:
         tables.insert(0, read_arrow(base, columns))
     facts = max((table.schema.metadata for table in reversed(tables)), key=_updated_at)
-    whole = pa.concat_tables([table.replace_schema_metadata(facts) for table in tables])
+    whole = pa.concat_tables([table.replace_schema_metadata(facts) for table in tables], promote_options="default")
     return whole.filter(pa.array(_is_newest(whole.column("number").to_numpy())))
 
 

@@ -208,15 +208,16 @@ def write_arrow(path: str | Path, table: pa.Table) -> None:
 
 
 def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Reads a trial table's file, or only some of its columns. ValueError where the file is none."""
+    """Reads a trial table's file, or those of some columns that it has. ValueError where the file is none."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path} is no trial table: it is not a Parquet file ({error})") from error
-    check_version(metadata, str(path))
-    return pq.read_table(path, columns=list(columns) if columns is not None else None, partitioning=None)
+    check_version(schema.metadata or {}, str(path))
+    known = None if columns is None else [name for name in columns if name in schema.names]
+    return pq.read_table(path, columns=known, partitioning=None)
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> tuple[list[TrialRow], StudyFacts]:

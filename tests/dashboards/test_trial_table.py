@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboards.parts import MOST_PARTS, append_part, merge_parts, read_study
+from dashboards.parts import MOST_PARTS, TABLE_NAME, append_part, merge_parts, read_study
 from dashboards.table import (
     COLUMNS,
     SCHEMA,
@@ -22,8 +22,10 @@ from dashboards.table import (
     read_table,
     rows_from_table,
     to_table,
+    write_arrow,
     write_table,
 )
+from tests.dashboards.sample import sample_study
 
 FACTS = StudyFacts(
     study="digits",
@@ -162,3 +164,13 @@ def test_a_folder_without_a_table_is_named(tmp_path: Path) -> None:
 def test_broken_text_is_kept_readable() -> None:
     broken = replace(ROW, failure_message="no file \udcff.png")
     assert rows_from_table(to_table([broken], FACTS))[0].failure_message == r"no file \udcff.png"
+
+
+def test_a_table_from_before_a_column_is_read_and_grows(tmp_path: Path) -> None:
+    rows, facts = sample_study(6)
+    write_arrow(tmp_path / TABLE_NAME, to_table(rows, facts).drop_columns(["latency_ms", "batch_latency_ms"]))
+    assert read_study(tmp_path, light_columns())[0][3].name == rows[3].name
+    append_part(tmp_path, [replace(rows[3], latency_ms=1.5)], facts)
+    merge_parts(tmp_path)
+    again = read_study(tmp_path)[0]
+    assert [row.latency_ms for row in again] == [1.5 if row.number == rows[3].number else None for row in rows]
