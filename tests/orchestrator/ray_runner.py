@@ -63,13 +63,16 @@ def ending(request: TrainRequest, epochs: int, device: str) -> Iterator[Message]
 
 
 def main(file: str, runner: str, *overrides: str) -> None:
-    """A search whose workers run `runner`."""
+    """A search whose workers run `runner`; it has less patience than a real one."""
+    import orchestrator.pools.head as head
     import orchestrator.pools.ray as pool
+    import orchestrator.running as running
     from orchestrator.experiment import load_experiment
-    from orchestrator.running import run_search
 
     pool.SECONDS_WITHOUT_WORKERS = 1.0
-    ended = run_search(load_experiment(file, overrides), f"tests.orchestrator.ray_runner:{runner}")
+    head.SECONDS_OF_PATIENCE = 5.0
+    running.SHORTEST_GRACE = 2.0
+    ended = running.run_search(load_experiment(file, overrides), f"tests.orchestrator.ray_runner:{runner}")
     print(
         json.dumps([[row.number, row.state, row.failure_kind, row.failure_message, row.losses] for row in ended.rows])
     )
