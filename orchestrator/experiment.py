@@ -45,6 +45,19 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
+def _folder(value: Any) -> Any:
+    """file:///PATH as the path. ValueError for an address of anything else."""
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    scheme, _, rest = value.partition("://")
+    if scheme == "file" and rest.startswith("/"):
+        return rest
+    raise ValueError(
+        f"{scheme}:// is no folder; workers read and write folders: mount it, and give its path or file:///PATH"
+    )
+
+
+Folder = Annotated[str | None, BeforeValidator(_folder)]
 Count = Annotated[int, BeforeValidator(_count), Field(gt=0)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 
@@ -59,7 +72,7 @@ class Data(Section):
     """`data`: which images, and how the training split is divided. `path` is relative to the working directory."""
 
     name: Literal["digits", "parquet", "npz", "cifar10", "cifar100"] = "digits"
-    path: str | None = None
+    path: Folder = None
     image_column: str | None = None
     label_column: str | None = None
     validation_fraction: float = Field(0.2, gt=0, lt=1)
@@ -171,7 +184,7 @@ class Experiment(Section):
     seed: int = 0
     storage: str = "journal"
     tracking: Annotated[str, BeforeValidator(_off)] = "local"  # local, off, or the URI of an MLflow store
-    checkpoints: str | None = None  # folder shared by all workers; None: beside the study
+    checkpoints: Folder = None  # shared by all workers; None: beside the study
     output: str = "runs"
 
     @field_validator("families", mode="before")

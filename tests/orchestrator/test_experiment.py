@@ -36,6 +36,15 @@ def test_flops_are_twice_the_macs_and_the_tighter_limit_counts(tmp_path: Path) -
     assert experiment.budget.macs == 1_500_000
 
 
+def test_a_folder_may_be_a_file_address_and_nothing_else_is_taken_for_one(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    assert load_experiment(path, ("checkpoints=file:///shared/c",)).checkpoints == "/shared/c"
+    assert load_experiment(path, ("data={name: npz, path: file:///d.npz}",)).data.path == "/d.npz"
+    for key in ("checkpoints", "data.path"):
+        with pytest.raises(ValueError, match=f"{key}: s3:// is no folder.*mount it"):
+            load_experiment(path, (f"{key}=s3://bucket/x",))
+
+
 def test_families_may_be_names_alone(tmp_path: Path) -> None:
     assert load_experiment(write(tmp_path, GOOD)).families == {"igcv2": {}, "igcv3": {}}
 
