@@ -45,6 +45,10 @@ format: $(SET_UP)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs-figures: $(SET_UP)  ## Draw the README's figures from runs/digits (needs Chromium)
+	$(BIN)/igcv front digits --figure docs/results/digits.svg
+	$(BIN)/python -m tests.browser.picture digits -o docs/results/dashboard.png
+
 wheel: $(SET_UP)  ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 

@@ -24,6 +24,7 @@
     const element = byId(`figure-${view}`);
     const figure = data.figures[view][chosen[view] || 0];
     const layout = { ...structuredClone(figure.layout), template: data.templates[root.dataset.theme], autosize: true };
+    element.style.minWidth = layout.xaxis2 ? "640px" : ""; // several planes scroll sideways where there is no room
     if (element.clientWidth < 600) layout.height += 60; // the legend takes more lines
     Plotly.react(element, structuredClone(figure.data), layout, config);
     if (!drawn.has(view)) element.on("plotly_click", (event) => showTrial(event.points[0].customdata));

@@ -186,7 +186,8 @@ def _figures(app: Dash, readers: Readers) -> None:
         rows, facts = readers[shown.study].read()
         below = _failures(shown, readers) if shown.view == "failures" else []
         heads = [_headline(name, readers, len(shown.studies) > 1) for name in shown.studies]
-        width = {"minWidth": "760px"} if shown.view == "parallel" else {}  # scrolls sideways where there is no room
+        is_wide = shown.view == "parallel" or shown.choice == PROJECTIONS
+        width = {"minWidth": "760px"} if is_wide else {}  # scrolls sideways where there is no room
         title = plain(facts.study, 80) + (f" and {len(heads) - 1} more" if len(heads) > 1 else "")
         return title, heads, told(rows, facts, shown), below, width
 

@@ -1,7 +1,7 @@
 """A picture of the live page, for the README: python -m tests.browser.picture STUDY -o docs/results/dashboard.png
 
-Chromium opens the page as `igcv dashboard STUDY` serves it, on a network of the front, and the picture's colours are
-reduced until it is small.
+Chromium opens the page as `igcv dashboard STUDY` serves it, on a network of the front, and nothing else is done
+to the picture.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from orchestrator.locate import read_rows
 from tests.browser.conftest import CHROMIUM, FLAGS
 
 WAIT = 60_000  # milliseconds
-COLOURS = 128
 
 
 @click.command()
@@ -59,7 +58,7 @@ def main(study: str, output: Path, query: str, width: int, height: int, dark: bo
         picture = page.screenshot()
         browser.close()
         server.terminate()
-    Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS).save(output, optimize=True)
+    Image.open(io.BytesIO(picture)).convert("RGB").save(output, optimize=True)
     click.echo(f"{output} ({output.stat().st_size / 1000:.0f} kB)")
 
 
