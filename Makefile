@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '
 BIN := .venv/bin
 SET_UP := .venv/.set-up
 
-.PHONY: help search test test-chaos bench-train table check format wheel clean
+.PHONY: help search test test-chaos bench-train table check format docs-figures wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## List these targets
