@@ -44,11 +44,15 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A worker is gone, whatever it was doing; `began`: whether it had taken up the trial that it was given."""
+    """A worker is gone, whatever it was doing; `began`: whether it had taken up the trial that it was given.
+
+    short_of_memory: it was ended because its machine's memory was full.
+    """
 
     worker: str
     reason: str = "the worker died"
     began: bool = True
+    short_of_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +188,8 @@ class Decisions:
                 commands = self._recorded(event)
             case Joined(worker, memory):
                 commands = self._joined(worker, memory)
-            case Lost(worker, reason, began):
-                commands = self._lost(worker, reason, began, now)
+            case Lost():
+                commands = self._lost(event, now)
             case Said(number, attempt, message):
                 commands = self._said(number, attempt, message, now)
             case Tick():
@@ -226,11 +230,12 @@ class Decisions:
             self.free.append(worker)
         return []
 
-    def _lost(self, worker: str, reason: str, began: bool, now: float) -> list[Command]:
+    def _lost(self, event: Lost, now: float) -> list[Command]:
+        worker, reason, began = event.worker, event.reason, event.began
         if worker in self.free:
             self.free.remove(worker)
         self._deadlines.pop(worker, None)
-        self._shares.pop(worker, None)
+        share = self._shares.pop(worker, None)
         number = self.running.pop(worker, None)
         failure = self._killed.pop(worker, None)
         if number is None:
@@ -238,6 +243,9 @@ class Decisions:
         trial = self.trials[number]
         if failure is not None:
             return self._end(trial, failure, now)
+        if event.short_of_memory and began and self.packing is not None:
+            short = Failure(key=str(number), kind="out_of_memory", message=reason, epochs=trial.epochs)
+            return self._failed(trial, short, share, now)
         trial.losses += began
         trial.stuck += began
         trial.unbegun += not began

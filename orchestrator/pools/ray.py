@@ -22,7 +22,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
 import ray._private.worker
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.decisions import Joined, Lost, Said
@@ -227,6 +227,8 @@ class RayPool:
             self._hear(seat, Failure(key="", kind="exception", message="the worker ended without a result"))
         except RayActorError as error:
             self._lose(seat, _reason(error))
+        except OutOfMemoryError as error:  # its node's memory was short, and Ray has ended it
+            self._lose(seat, _reason(error), short_of_memory=True)
         except RayError as error:  # the call itself failed: a record, so that the trial ends
             message = str(error).splitlines()[0]
             self._hear(seat, Failure(key="", kind="exception", message=message, traceback=str(error)))
@@ -242,10 +244,10 @@ class RayPool:
             del self._seats[seat.waiting]
             seat.job = None
 
-    def _lose(self, seat: _Seat, reason: str) -> None:
+    def _lose(self, seat: _Seat, reason: str, short_of_memory: bool = False) -> None:
         """Another takes its place. One that is cut off may live on, so it is ended for certain."""
         self._drop(seat)
-        self._pending.append(Lost(seat.name, reason, seat.began or seat.job is None))
+        self._pending.append(Lost(seat.name, reason, seat.began or seat.job is None, short_of_memory))
         self._stillborn += not seat.joined
         if self._stillborn >= MOST_STILLBORN:
             raise ValueError(
@@ -339,6 +341,6 @@ def _first_line(error: Exception) -> str:
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
 
 
-def _reason(error: RayActorError) -> str:
+def _reason(error: RayError) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines)[:500]

@@ -104,6 +104,19 @@ def test_another_failure_is_not_tried_again() -> None:
     assert machine.trials[0].failure == nan.message
 
 
+def test_a_worker_that_was_ended_for_its_machines_memory_counts_as_out_of_memory() -> None:
+    machine = decisions()
+    play(machine, Joined("w1"), Recorded((trial(0),)))
+    assert play(machine, Lost("w1", "memory on the node was full", short_of_memory=True)) == [Keep(0)]
+    assert play(machine, Joined("w2")) == [Keep(0), Launch(0, 2, "w2", 3)]
+    assert (machine.trials[0].micro_batch, machine.trials[0].losses) == (64, 0)
+    assert play(machine, Lost("w2", "again", short_of_memory=True)) == [Tell(0), Finish("done")]
+    told = machine.trials[0].failure
+    assert told is not None
+    assert told.kind == "out_of_memory"
+    assert "estimated 0.62 GiB: again" in told.message
+
+
 def test_a_message_of_the_attempt_that_ran_out_of_memory_is_dropped() -> None:
     machine = decisions()
     play(machine, Joined("w1"), Recorded((trial(0),)), short())
