@@ -264,9 +264,9 @@ class RayPool:
 
 
 def start_here(workers: int, cpus_per_worker: float) -> None:
-    """Starts a Ray of this process's own, large enough for its workers."""
+    """Starts a Ray of this process's own, large enough for its workers, whatever else runs on this machine."""
     cpus = max(os.cpu_count() or 1, math.ceil(workers * cpus_per_worker))
-    ray.init(num_cpus=cpus, include_dashboard=False, **QUIET)
+    ray.init(address="local", num_cpus=cpus, include_dashboard=False, **QUIET)
 
 
 def _connect(address: str | None, needs: WorkerNeeds, workers: int | None) -> None:
