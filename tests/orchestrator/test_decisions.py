@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.decisions import (
+    MOST_UNBEGUN,
     Command,
     Decisions,
     Event,
@@ -115,6 +116,15 @@ def test_a_worker_that_was_dead_before_it_took_its_trial_up_is_not_counted() -> 
     assert play(machine, Lost("w1", began=False)) == [Keep(0)]
     assert play(machine, Joined("w2")) == [Keep(0), Launch(0, 2, "w2", 3)]
     assert machine.trials[0].losses == 0
+
+
+def test_a_trial_that_kills_its_workers_before_they_can_say_so_does_not_go_on_for_ever() -> None:
+    machine = decisions(trials=1)
+    play(machine, Joined("w0"), Recorded((trial(0),)))
+    for number in range(MOST_UNBEGUN - 1):
+        play(machine, Lost(f"w{number}", began=False), Joined(f"w{number + 1}"))
+    assert machine.trials[0].phase == "training"
+    assert play(machine, Lost(f"w{MOST_UNBEGUN - 1}", began=False)) == [Tell(0), Finish("done")]
 
 
 def test_a_hung_worker_is_killed_after_the_grace_and_its_trial_ends_as_over_time() -> None:
