@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -46,34 +47,55 @@ def reason(error: BaseException) -> str:
 
 
 class Patience:
-    """Repeats what a database could not take. `seconds` is how long it was waited for, all in all."""
+    """Repeats what a database could not take, for all threads together: an outage is told of once.
+
+    `seconds` is how long the database was away, all in all.
+    """
 
     def __init__(self, what: str, say: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> None:
         self.seconds = 0.0
         self._what = what
         self._say = say
         self._sleep = sleep
+        self._lock = threading.Lock()
+        self._away_since: float | None = None
+        self._said_at = 0.0
 
     def persist(self, call: Callable[[], Answer], between: Callable[[], None]) -> Answer:
         """The call's answer, however often it takes; `between` runs before each new try and may end them by raising."""
-        began = time.monotonic()
-        said_at, pause = None, FIRST_PAUSE
+        pause = 0.0
         while True:
+            began = time.monotonic()
             try:
-                if said_at is not None:
+                if pause:
                     between()
                 answer = call()
             except (SQLAlchemyError, StorageInternalError) as error:
                 if not is_passing(error):
                     raise
-                if said_at is None or time.monotonic() - said_at >= SECONDS_BETWEEN_WORDS:
-                    said_at = time.monotonic()
-                    self._say(f"{self._what} does not answer ({reason(error)}); the search waits, nothing is lost")
+                self._is_away(began, reason(error))
+                pause = min(2 * pause, LONGEST_PAUSE) or FIRST_PAUSE
                 self._sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-                continue
-            if said_at is not None:
-                waited = time.monotonic() - began
-                self.seconds += waited
-                self._say(f"{self._what} answers again after {waited:.0f} s; the search goes on")
-            return answer
+            else:
+                if pause:
+                    self._is_back()
+                return answer
+
+    def _is_away(self, since: float, why: str) -> None:
+        now = time.monotonic()
+        with self._lock:
+            quiet = self._away_since is not None and now - self._said_at < SECONDS_BETWEEN_WORDS
+            self._away_since = self._away_since or since
+            if quiet:
+                return
+            self._said_at = now
+        self._say(f"{self._what} does not answer ({why}); the search waits, nothing is lost")
+
+    def _is_back(self) -> None:
+        with self._lock:
+            if self._away_since is None:  # another thread has found out
+                return
+            away = time.monotonic() - self._away_since
+            self._away_since = None
+            self.seconds += away
+        self._say(f"{self._what} answers again after {away:.0f} s; the search goes on")

@@ -3,6 +3,7 @@ over; and its secrets, which are found nowhere afterwards. The workers sleep ins
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,8 +19,10 @@ import optuna
 import psutil
 import psycopg
 import pytest
+from click.testing import CliRunner
 from optuna.trial import FrozenTrial, TrialState
 
+from orchestrator.cli.main import igcv
 from orchestrator.storage_address import sqlalchemy_url
 from tests.postgres import PASSWORD, PostgresServer
 
@@ -70,6 +73,14 @@ class Machine:
         assert process.returncode == 0, said
         return printed
 
+    def show(self, *arguments: str) -> str:
+        """The same in this process, for commands that only read."""
+        environment = {"IGCV_STORAGE": self.where}
+        with contextlib.chdir(self.folder):
+            shown = CliRunner().invoke(igcv, list(arguments), env=environment, catch_exceptions=False)
+        assert shown.exit_code == 0, shown.output
+        return shown.stdout
+
     def trials(self) -> list[FrozenTrial]:
         return optuna.load_study(study_name="small", storage=sqlalchemy_url(self.where)).trials
 
@@ -108,16 +119,17 @@ def test_a_machine_that_has_the_address_alone_shows_the_study_and_goes_on_with_i
 ) -> None:
     printed = machine.igcv("search", "experiment.yaml", "trials=4")
     assert re.search(r"study +postgresql://searcher:\*\*\*@127\.0\.0\.1:\d+/e2e\d+#small", printed)
-    front = json.loads(machine.igcv("front", "small", "--json"))
+    front = json.loads(machine.show("front", "small", "--json"))
     other = Machine(tmp_path / "other", machine.where)
     study = "env:IGCV_STORAGE#small"
-    assert json.loads(other.igcv("front", study, "--json")) == front
-    assert json.loads(other.igcv("status", study, "--json"))["states"] == {"complete": 4}
-    other.igcv("report", study, "-o", "report.html")
+    assert json.loads(other.show("front", study, "--json")) == front
+    assert json.loads(other.show("status", study, "--json"))["states"] == {"complete": 4}
+    other.show("report", study, "-o", "report.html")
     assert front[0]["name"] in (other.folder / "report.html").read_text()
     other.igcv("search", "experiment.yaml")
     other.check_whole()
-    assert "no study 'large' here; there are: small" in _said(other, "status", "env:IGCV_STORAGE#large")
+    with pytest.raises(ValueError, match="no study 'large' here; there are: small"):
+        other.show("status", "env:IGCV_STORAGE#large")
 
 
 def test_a_killed_driver_s_lease_lapses_with_it_and_a_second_driver_is_refused(machine: Machine) -> None:
@@ -176,8 +188,8 @@ def test_passwords_and_tokens_are_found_nowhere(machine: Machine, tmp_path: Path
     printed, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
     refused = [_said(machine, "status", f"{machine.where}x#small"), _said(machine, "status", f"{machine.where}#large")]
-    texts = [*seen, *refused, printed, said, machine.igcv("status", "env:IGCV_STORAGE#small")]
-    machine.igcv("report", "env:IGCV_STORAGE#small", "-o", "report.html")
+    texts = [*seen, *refused, printed, said, machine.show("status", "env:IGCV_STORAGE#small")]
+    machine.show("report", "env:IGCV_STORAGE#small", "-o", "report.html")
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"mlflow.db", "trials.parquet", "report.html"} <= {path.name for path in files}
     texts += [path.read_bytes().decode("latin-1") for path in files]
