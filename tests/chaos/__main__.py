@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -67,7 +68,9 @@ def _one(seed: int, trials: int, kinds: list[str], more: int) -> dict[str, objec
             storm.run(weather)
             return judge(storm)
         except Exception as error:  # the other storms go on, and the report says which one failed
-            return {"seed": seed, "fault": repr(error), "log": storm.log if storm else []}
+            kept = tempfile.mkdtemp(prefix=f"igcv-storm-{seed}-")
+            shutil.copytree(folder, kept, dirs_exist_ok=True)
+            return {"seed": seed, "fault": repr(error), "kept": kept, "log": storm.log if storm else []}
         finally:
             if mlflow:
                 mlflow.stop()

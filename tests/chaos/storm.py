@@ -69,6 +69,10 @@ class Storm:
         return self.folder / "runs/storm"
 
     @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._cluster.token}"}
+
+    @property
     def storage(self) -> str:
         """Where the study is read; with a password, so it never reaches the file that is submitted."""
         return self.postgres.url("storm") if self.postgres else str(self.study / "study.journal")
@@ -84,6 +88,8 @@ class Storm:
                 time.sleep(self._random.uniform(0, 2))
                 self._strike(kind)
             self._until_it_succeeded(file)
+            self._note("ended", "")
+            self._catch_up()
         finally:
             for thread in self._restarts:
                 thread.join()
@@ -131,9 +137,8 @@ class Storm:
 
     def _jobs(self) -> list[dict[str, Any]] | None:
         """All jobs, the newest last; a new head knows none. None where no head answers."""
-        headers = {"Authorization": f"Bearer {self._cluster.token}"}
         try:
-            answer = requests.get(f"{self._cluster.jobs}/api/jobs/", headers=headers, timeout=20)
+            answer = requests.get(f"{self._cluster.jobs}/api/jobs/", headers=self._headers, timeout=20)
         except requests.RequestException:
             return None
         return sorted(answer.json(), key=lambda job: float(job["start_time"])) if answer.ok else None
@@ -145,7 +150,7 @@ class Storm:
             return False
         if jobs and jobs[-1]["status"] == "SUCCEEDED":
             return True
-        words = " ".join((jobs[-1].get("message") or "").split())[:100] if jobs else "the head knows no job"
+        words = " ".join((jobs[-1].get("message") or "").split())[-400:] if jobs else "the head knows no job"
         self._note("found dead", words)
         self._submit(file)
         return False
@@ -157,6 +162,22 @@ class Storm:
 
     def _until_it_succeeded(self, file: Path) -> None:
         self._wait(lambda: self._look_after(file))
+
+    def _catch_up(self) -> None:
+        """Does what the search told a person to do, where MLflow was away, or too slow, when it ended."""
+        for thread in self._restarts:
+            thread.join()
+        jobs = self._jobs()
+        assert jobs, "the head that ran the last job knows it"
+        url = f"{self._cluster.jobs}/api/jobs/{jobs[-1]['submission_id']}/logs"
+        logs: str = requests.get(url, headers=self._headers, timeout=60).json()["logs"]
+        (self.folder / "driver.log").write_text(logs)
+        if self.mlflow is None or "does not have all of this study yet" not in logs:
+            return
+        command = [sys.executable, "-c", f"from {DRIVER}", "track", str(self.study), "--tracking-uri", self.mlflow.url]
+        done = subprocess.run(command, env=self._cluster.environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        self._note("tracked", "MLflow was behind when the search ended; `igcv track`, as its log said")
 
     def _wait(self, reached: Callable[[], bool]) -> None:
         done, moved_at = epochs(self.study).total(), time.monotonic()

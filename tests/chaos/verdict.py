@@ -63,7 +63,7 @@ def _compare(storm: Storm, told: list[optuna.trial.FrozenTrial]) -> int:
         tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
         if "trial_key" in tags:
             assert tags["trial_key"] not in metrics, "a trial has two runs"
-            assert run["info"]["status"] == "FINISHED", tags["trial_key"]
+            assert run["info"]["status"] == "FINISHED", f"{tags['trial_key']} is {run['info']['status']} in MLflow"
             metrics[tags["trial_key"]] = {entry["key"]: entry["value"] for entry in run["data"]["metrics"]}
     values = sorted((found["accuracy"], found["macs"]) for found in metrics.values())
     expected = sorted((trial.values[0], trial.values[1]) for trial in told)
