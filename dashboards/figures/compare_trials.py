@@ -91,7 +91,7 @@ def compared_timelines(studies: Sequence[Study]) -> go.Figure:
     if not figure.data:
         return note(figure, "No training has started yet.")
     figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.4, -0.6])
-    figure.update_xaxes(title="minutes since each study's first training", rangemode="tozero")
+    figure.update_xaxes(title="minutes since the study's start", rangemode="tozero")
     return figure.update_layout(showlegend=True, height=150 + 26 * max(3, len(names)))
 
 

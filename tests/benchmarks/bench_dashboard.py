@@ -1,6 +1,7 @@
 """How long the live page takes for 20,000 trials and for 200: python -m tests.benchmarks.bench_dashboard [--json]
 
 Each opening is a fresh browser context, as a person's first visit is; the server is warm after the first of each study.
+Beside the seconds stand those of processor time, of server and browser together, which other programs disturb less.
 Needs Chromium, as the tests in tests/browser do.
 """
 
@@ -13,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 
 import click
+import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from dashboards.report import write_report
@@ -31,6 +33,7 @@ DRAWN = """title => {
   return plot && plot._fullLayout && plot.calcdata && plot.querySelector('.points path')
     && plot._fullLayout.xaxis.title.text === title;
 }"""
+Taken = tuple[float, float]  # seconds by the clock, and of processor time
 PAINTED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -53,13 +56,16 @@ def main(trials: int, few: int, repeats: int, as_json: bool) -> None:
 
 
 def _measure(browser: Browser, address: str, sizes: dict[str, int], repeats: int) -> dict[str, object]:
-    seconds: dict[str, list[float]] = {f"{what}_{study}": [] for study in sizes for what in ("first", "cold", "axis")}
+    names = ("first", "cold", "axis", "first_cpu", "axis_cpu")
+    seconds: dict[str, list[float]] = {f"{what}_{study}": [] for study in sizes for what in names}
     for repeat in range(repeats + 1):
         for study in sizes:
             opened, changed, size = _visit(browser, f"{address}?study={study}")
-            seconds[f"{'first' if repeat else 'cold'}_{study}"].append(opened)
-            seconds[f"axis_{study}"].append(changed)
-            click.echo(f"{study}: first view {opened:.2f} s ({size / 1e6:.2f} MB), axis {changed:.2f} s", err=True)
+            seconds[f"{'first' if repeat else 'cold'}_{study}"].append(opened[0])
+            seconds[f"first_cpu_{study}"].append(opened[1])
+            seconds[f"axis_{study}"].append(changed[0])
+            seconds[f"axis_cpu_{study}"].append(changed[1])
+            click.echo(f"{study}: first view {opened[0]:.2f} s, {size / 1e6:.2f} MB; axis {changed[0]:.2f} s", err=True)
     medians = {f"{name}_s": statistics.median(values) for name, values in seconds.items()}
     return {
         "trials": sizes["large"],
@@ -67,14 +73,15 @@ def _measure(browser: Browser, address: str, sizes: dict[str, int], repeats: int
         "repeats": repeats,
         **medians,
         "ratio_first": medians["first_large_s"] / medians["first_small_s"],
+        "ratio_first_cpu": medians["first_cpu_large_s"] / medians["first_cpu_small_s"],
         "ratio_axis": medians["axis_large_s"] / medians["axis_small_s"],
         "seconds": seconds,
         "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
     }
 
 
-def _visit(browser: Browser, address: str) -> tuple[float, float, int]:
-    """Seconds to the first view, seconds to another axis, and the bytes of all answers."""
+def _visit(browser: Browser, address: str) -> tuple[Taken, Taken, int]:
+    """What the first view took, what another axis took, and the bytes of all answers."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.set_default_timeout(WAIT)
@@ -90,12 +97,22 @@ def _visit(browser: Browser, address: str) -> tuple[float, float, int]:
     return opened, changed, received
 
 
-def _timed(page: Page, act: Callable[[], object], title: str) -> float:
-    began = perf_counter()
+def _timed(page: Page, act: Callable[[], object], title: str) -> Taken:
+    began, used = perf_counter(), _processor_seconds()
     act()
     page.wait_for_function(DRAWN, arg=title, polling=20)
     page.evaluate(PAINTED)
-    return perf_counter() - began
+    return perf_counter() - began, _processor_seconds() - used
+
+
+def _processor_seconds() -> float:
+    """Of all processes that this one has started: the server, and the browser with its own."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def _report_mib(path: Path, trials: int) -> float:
@@ -127,7 +144,7 @@ def _served(folder: Path, studies: list[str]) -> Iterator[str]:
 def _lines(result: dict[str, object]) -> list[str]:
     shown = {name: value for name, value in result.items() if isinstance(value, int | float | str)}
     return [
-        f"{name:<16}{value:.2f}" if isinstance(value, float) else f"{name:<16}{value}" for name, value in shown.items()
+        f"{name:<20}{value:.2f}" if isinstance(value, float) else f"{name:<20}{value}" for name, value in shown.items()
     ]
 
 
