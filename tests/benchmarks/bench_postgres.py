@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ ROOT = Path(__file__).parents[2]
 NAME = "noop"
 READERS = ("dashboard", "status", "track", "optuna-dashboard")
 POLL_SECONDS = 1.0
+
+servers: list[subprocess.Popen[str]] = []  # that this process started
 
 
 def drive(where: str, trials: int, actors: int, sampler: str) -> dict[str, Any]:
@@ -103,7 +106,9 @@ def read(reader: str, where: str) -> None:
     print(
         json.dumps({"reader": reader, "polls": len(seconds), "median_seconds": typical, "errors": errors}), flush=True
     )
-    os._exit(0)
+    for server in servers:
+        server.send_signal(signal.SIGINT)  # a dashboard removes its copy of the table
+        server.wait(60)
 
 
 def _reader(reader: str, where: str) -> Callable[[], object]:
@@ -138,6 +143,7 @@ def _page(command: list[str], where: str) -> Callable[[], object]:
     """Starts a server that prints its address, which stands in no command line; a poll gets its page."""
     environment = os.environ | {"IGCV_STORAGE": where, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    servers.append(process)
     assert process.stdout is not None
     address = process.stdout.readline().strip()
 
