@@ -47,7 +47,8 @@ def main(trials: int, sample: int, repeats: int, with_server: bool, as_json: boo
             first = _timed(lambda: sync_study(uri, folder, rows, study, environment=environment()))
             again = _timed(lambda: sync_study(uri, folder, rows, study, environment=environment()))
         with _store(Path(name) / "naive", with_server) as uri:
-            naive = [_naive(uri, rows[:sample], study, repeat) for repeat in range(repeats)]
+            files = None if with_server else str(Path(name) / "naive" / ARTIFACTS_NAME)
+            naive = [_naive(uri, files, rows[:sample], study, repeat) for repeat in range(repeats)]
     result = {
         "trials": len(rows),
         "over": "http" if with_server else "sqlite",
@@ -79,10 +80,10 @@ def _store(folder: Path, with_server: bool) -> Iterator[str]:
         server.stop()
 
 
-def _naive(uri: str, rows: Sequence[TrialRow], study: StudyFacts, repeat: int) -> float:
+def _naive(uri: str, files: str | None, rows: Sequence[TrialRow], study: StudyFacts, repeat: int) -> float:
     """The same values one by one, with what every script does and no more."""
     client = MlflowClient(uri)
-    experiment = client.create_experiment(f"naive-{repeat}")
+    experiment = client.create_experiment(f"naive-{repeat}", artifact_location=files)
     records = [record for row in rows if (record := run_record(row, study, is_front=False, parent="")) is not None]
     return _timed(lambda: [_log(client, experiment, record) for record in records])
 
