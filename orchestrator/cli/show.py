@@ -98,7 +98,8 @@ def report(study: str, output: Path | None) -> None:
 @click.command()
 @click.argument("study")
 @click.option("--tracking-uri", help="The MLflow store; default the study's own.")
-def track(study: str, tracking_uri: str | None) -> None:
+@click.option("--register", is_flag=True, help="Make the front's members versions of a registered model, with aliases.")
+def track(study: str, tracking_uri: str | None, register: bool) -> None:
     """Bring STUDY's runs in MLflow up to date, or rebuild them; a second call changes nothing."""
     from orchestrator.tracking.address import is_server, open_command
     from orchestrator.tracking.address import tracking_uri as resolve
@@ -114,7 +115,7 @@ def track(study: str, tracking_uri: str | None) -> None:
         if found.folder is None and is_server(uri):  # a server takes copies of the files
             folder = Path(stack.enter_context(TemporaryDirectory()))
             _write_files(folder, rows, facts)
-        sync_study(uri, folder, rows, facts)
+        sync_study(uri, folder, rows, facts, register=register)
     click.echo(open_command(uri))
 
 
