@@ -144,7 +144,12 @@ class Storm:
         return sorted(answer.json(), key=lambda job: float(job["start_time"])) if answer.ok else None
 
     def _look_after(self, file: Path) -> bool:
-        """Submits again what died; whether it has succeeded."""
+        """Submits again what died, and starts nodes again that ended by themselves; whether it has succeeded."""
+        for node in [node for node in self._cluster.nodes if node.process.poll() is not None]:
+            self._cluster.nodes.remove(node)
+            node.kill()
+            self._note("node ended", " ".join(node.log.read_text().split())[-400:])
+            self._cluster.join()
         jobs = self._jobs()
         if jobs is None or (jobs and jobs[-1]["status"] in ("PENDING", "RUNNING")):
             return False

@@ -21,7 +21,8 @@ def judge(storm: Storm) -> dict[str, Any]:
     """The counts of a storm. AssertionError where something was lost, doubled or left behind."""
     told = optuna.load_study(study_name="storm", storage=open_storage(storm.storage)).trials
     states = Counter(trial.state.name for trial in told)
-    assert states == {"COMPLETE": storm.trials}, states
+    failures = [trial.user_attrs["failure"] for trial in told if "failure" in trial.user_attrs]
+    assert states == {"COMPLETE": storm.trials}, f"{dict(states)}: {failures[:3]}"
     assert len({trial.user_attrs["plan_key"] for trial in told}) == storm.trials
     assert all(len(trial.intermediate_values) == storm.epochs for trial in told)
     if storm.postgres is None:
