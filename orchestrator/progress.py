@@ -235,7 +235,7 @@ def front_table(rows: list[TrialRow], most: int | None = None) -> Table:
             table.add_row("…", "", "", *[""] * (1 + timed), f"{len(rows) - len(shown)} more")
         latency = [f"{row.latency_ms:.3g}" if row.latency_ms is not None else "–"] if timed else []
         costs = [count(row.macs), count(row.params), *latency]
-        table.add_row(str(row.number), f"{row.accuracy or 0:.2%}", *costs, Text(plain(row.name)))
+        table.add_row(str(row.number), f"{row.accuracy or 0:.2%}", *costs, Text(plain(row.name, 1000)))
     return table
 
 
