@@ -17,7 +17,7 @@ from orchestrator.promotion import Promotion, default_rungs
 from orchestrator.sampler.proposer import Observation
 from orchestrator.storage_address import JOURNAL, check_storage
 from orchestrator.study import JOURNAL_NAME, Study, claim, open_storage, reachable
-from orchestrator.tracking.address import tracking_uri
+from orchestrator.tracking.address import redact, tracking_uri
 from orchestrator.trials import Trial
 from search_spaces.feasible import FeasibleSet
 from search_spaces.networks import Task
@@ -100,13 +100,14 @@ def open_search(prepared: Prepared, say: Say) -> OpenSearch:
 
 
 def last_run(experiment: Experiment) -> dict[str, Any]:
-    """What may change from run to run and is of use afterwards: where the images lie, and the workers."""
+    """What may change from run to run and is of use afterwards: where the images lie, and the workers. No secrets."""
     path = experiment.data.path
     return {
         "path": str(Path(path).expanduser().resolve()) if path else None,
         "download": experiment.data.download,
         "resources": experiment.resources.model_dump(mode="json"),
         "checkpoints": experiment.checkpoints,
+        "tracking": experiment.tracking if redact(experiment.tracking) == experiment.tracking else None,
     }
 
 

@@ -100,7 +100,9 @@ def report(study: str, output: Path | None) -> None:
 @click.option("--tracking-uri", help="The MLflow store; default the study's own.")
 @click.option("--register", is_flag=True, help="Make the front's members versions of a registered model, with aliases.")
 def track(study: str, tracking_uri: str | None, register: bool) -> None:
-    """Bring STUDY's runs in MLflow up to date, or rebuild them; a second call changes nothing."""
+    """Bring STUDY's runs in MLflow up to date, or rebuild them, its evaluation's too; a second call changes nothing."""
+    from dashboards.evaluation import read_evaluation
+    from orchestrator.evaluation.tracking import track_evaluation
     from orchestrator.tracking.address import is_server, open_command
     from orchestrator.tracking.address import tracking_uri as resolve
     from orchestrator.tracking.sync import sync_study
@@ -116,6 +118,7 @@ def track(study: str, tracking_uri: str | None, register: bool) -> None:
             folder = Path(stack.enter_context(TemporaryDirectory()))
             _write_files(folder, rows, facts)
         sync_study(uri, folder, rows, facts, register=register)
+    track_evaluation(folder, read_evaluation(folder), uri, lambda message: click.echo(message, err=True))
     click.echo(open_command(uri))
 
 
