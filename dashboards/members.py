@@ -77,6 +77,7 @@ def study_commands(facts: StudyFacts) -> tuple[Command, ...]:
     study = shlex.quote(plain(facts.study, 200))
     return (
         ("watch it in the browser", f"igcv dashboard {study}"),
+        ("score it on test images", f"igcv evaluate {study}"),
         ("print the front", f"igcv front {study}"),
         ("draw it for a paper", f"igcv front {study} --figure front.pdf"),
         ("write this report anew", f"igcv report {study}"),
@@ -91,6 +92,7 @@ def trial_commands(row: TrialRow, facts: StudyFacts, on_front: bool = False) -> 
     kept = "" if on_front or row.source == "reference" else " --retrain"
     commands = (
         ("as ONNX and torch.export", f"igcv export {shlex.quote(study)} {row.number} -o network{kept}"),
+        ("trained again, to the end", f"igcv train {shlex.quote(f'{study}:{row.number}')}"),
         ("its latency and memory", f"igcv measure {shlex.quote(f'{study}:{row.number}')}"),
     )
     if row.source != "reference":
