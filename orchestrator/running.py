@@ -201,9 +201,7 @@ def one_recipe(experiment: Experiment) -> OneRecipe:
     return OneRecipe(template=template, checkpoints=checkpoints.resolve())
 
 
-def make_pool(
-    resources: Resources, runner: str = TRAIN, most: int | None = None, say: Say = lambda line: None
-) -> Pool:
+def make_pool(resources: Resources, runner: str = TRAIN, most: int | None = None, say: Say = lambda line: None) -> Pool:
     """The pool that the resources describe, of at most `most` workers. Ray is started, or connected to."""
     memory = round(resources.memory_per_worker * GIB) if resources.memory_per_worker else None
     if resources.pool == "inline":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.chaos.verdict import judge
 
 
 @pytest.mark.ray
+@pytest.mark.skipif("IGCV_CHAOS" not in os.environ, reason="minutes of machines that die; set IGCV_CHAOS=1")
 def test_a_short_storm_costs_no_trial_and_no_finished_epoch(tmp_path: Path) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
