@@ -58,7 +58,7 @@ def address(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     finally:
         for process in (search, page):
             if process is not None and process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)  # an ignored SIGINT is inherited
         for process in (search, page):
             if process is not None:
                 process.communicate(timeout=60)
