@@ -174,7 +174,7 @@ def test_a_dashboard_of_the_address_follows_the_study(machine: Machine) -> None:
     address = page.stdout.readline().strip()
     with urllib.request.urlopen(address, timeout=60) as answer:
         assert answer.status == 200
-    page.send_signal(signal.SIGINT)
+    page.send_signal(signal.SIGTERM)
     assert page.wait(60) == 0
 
 
