@@ -92,22 +92,7 @@ def export_trial(
         checks = tuple(CheckLine(**asdict(check)) for check in made.checks)
         (fresh / PLAN).write_text(plan_to_json(plan))
         (fresh / ABOUT).write_text(json.dumps(_about(made, facts.study, row, checks), indent=1))
-        card = Card(
-            study=facts.study,
-            row=row,
-            cost=cost(plan),
-            data=experiment.data.spec(),
-            recipe=replace(experiment.recipe(), micro_batch=row.micro_batch),
-            seed=experiment.seed,
-            image_shape=made.image_shape,
-            classes=len(made.classes),
-            validation_accuracy=made.validation_accuracy,
-            validation_images=made.validation_images,
-            checks=checks,
-            evaluated=[one for one in spreads(read_evaluation(experiment.folder)) if one.trial == row.number],
-            environment=environment(),
-        )
-        (fresh / CARD).write_text(model_card(card))
+        (fresh / CARD).write_text(model_card(_card(experiment, facts.study, row, plan, made, checks)))
         folder.mkdir(exist_ok=True)
         for file in fresh.iterdir():
             file.chmod(0o644)
@@ -126,6 +111,27 @@ def export_trial(
         checks=checks,
         validation_accuracy=made.validation_accuracy,
         version=version,
+    )
+
+
+def _card(
+    experiment: Experiment, study: str, row: TrialRow, plan: Plan, made: Any, checks: tuple[CheckLine, ...]
+) -> Card:
+    """What the model card tells. made: `workers.export.Exported`, which torch stands behind."""
+    return Card(
+        study=study,
+        row=row,
+        cost=cost(plan),
+        data=experiment.data.spec(),
+        recipe=replace(experiment.recipe(), micro_batch=row.micro_batch),
+        seed=experiment.seed,
+        image_shape=made.image_shape,
+        classes=len(made.classes),
+        validation_accuracy=made.validation_accuracy,
+        validation_images=made.validation_images,
+        checks=checks,
+        evaluated=[one for one in spreads(read_evaluation(experiment.folder)) if one.trial == row.number],
+        environment=environment(),
     )
 
 

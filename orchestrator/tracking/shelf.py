@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from orchestrator.tracking.differences import StoredRun, changed_tags, difference, is_another
 from orchestrator.tracking.records import LATE_TAGS, MARKS, RunRecord
@@ -27,19 +27,9 @@ class RunShelf:
             self.store.delete(self.runs.pop(record.key))
             run = None
         if run is None:
-            early = {key: value for key, value in record.tags.items() if key not in LATE_TAGS}
-            run = self.runs[record.key] = self.store.create(record.name, record.start_ms, early)
-        self._write(record, run)
+            run = self.runs[record.key] = create_run(self.store, record)
+        write_difference(self.store, record, run, self._put_text)
         return run
-
-    def _write(self, record: RunRecord, run: StoredRun) -> None:
-        missing = difference(record, run, round(1000 * time.time()))
-        unwritten = {MARKS[name] for name, text in missing.texts.items() if not self._put_text(run, name, text)}
-        tags = {key: value for key, value in missing.tags.items() if key not in unwritten}
-        if missing.points or missing.params or tags:
-            self.store.write(run, missing.points, missing.params, tags)
-        if missing.end and record.end_ms is not None:
-            self.store.end(run, record.status, record.end_ms)
 
     def _put_text(self, run: StoredRun, name: str, text: str) -> bool:
         try:
@@ -47,3 +37,22 @@ class RunShelf:
         except Refused:
             return False  # the run does without it
         return True
+
+
+def create_run(store: Store, record: RunRecord) -> StoredRun:
+    """A new run of the record's, without the tags that are written last."""
+    early = {key: value for key, value in record.tags.items() if key not in LATE_TAGS}
+    return store.create(record.name, record.start_ms, early)
+
+
+def write_difference(
+    store: Store, record: RunRecord, run: StoredRun, put_text: Callable[[StoredRun, str, str], bool]
+) -> None:
+    """Writes what the run lacks of the record. put_text: whether an artifact was written; without it, its mark is not."""
+    missing = difference(record, run, round(1000 * time.time()))
+    unwritten = {MARKS[name] for name, text in missing.texts.items() if not put_text(run, name, text)}
+    tags = {key: value for key, value in missing.tags.items() if key not in unwritten}
+    if missing.points or missing.params or tags:
+        store.write(run, missing.points, missing.params, tags)
+    if missing.end and record.end_ms is not None:
+        store.end(run, record.status, record.end_ms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,8 @@ from orchestrator.tracking.bulk import WORTH_IT, insert_runs, new_run
 from orchestrator.tracking.differences import StoredRun, changed_tags, difference, is_another
 from orchestrator.tracking.models import ModelShelf
 from orchestrator.tracking.parent import ParentRun
-from orchestrator.tracking.records import LATE_TAGS, MARKS, RunRecord, front_aliases, identity, model_record, run_record
+from orchestrator.tracking.records import RunRecord, front_aliases, identity, model_record, run_record
+from orchestrator.tracking.shelf import create_run, write_difference
 from orchestrator.tracking.store import Refused, Store, Unreachable
 
 BULK_SIZE = 500  # runs in one transaction
@@ -197,23 +197,13 @@ class Synchroniser:
             run = self._create(record)
         elif difference(record, run, 0):
             self.changes.changed += 1
-        self._write_difference(record, run)
+        write_difference(self.store, record, run, self._put_text)
         self._put_model(row, record, run)
 
     def _create(self, record: RunRecord) -> StoredRun:
-        early = {key: value for key, value in record.tags.items() if key not in LATE_TAGS}
-        run = self.runs[record.key] = self.store.create(record.name, record.start_ms, early)
+        run = self.runs[record.key] = create_run(self.store, record)
         self.changes.created += 1
         return run
-
-    def _write_difference(self, record: RunRecord, run: StoredRun) -> None:
-        missing = difference(record, run, round(1000 * time.time()))
-        unwritten = {MARKS[name] for name, text in missing.texts.items() if not self._put_text(run, name, text)}
-        tags = {key: value for key, value in missing.tags.items() if key not in unwritten}
-        if missing.points or missing.params or tags:
-            self.store.write(run, missing.points, missing.params, tags)
-        if missing.end and record.end_ms is not None:
-            self.store.end(run, record.status, record.end_ms)
 
     def _put_text(self, run: StoredRun, name: str, text: str) -> bool:
         """Whether the artifact was written; a run does without it where only its files are refused."""
