@@ -21,6 +21,8 @@ CostName = Literal["macs", "params"] | MeasuredName
 MOST_UNBEGUN = (
     12  # workers in turn that were dead before they took a trial up, or that it killed before they could say so
 )
+MOST_AHEAD = 16  # trials recorded ahead of need for each worker
+AHEAD_KEPT = 0.9  # of them the next time, where no worker waited
 
 
 # Events
@@ -139,7 +141,7 @@ class Limits:
     time_limit: float | None = None  # of one training
     grace: float = 60.0  # beyond the time limit before the worker is killed
     max_losses: int = 3  # workers that one trial may lose in the same epoch: then it is the trial, not the machine
-    ahead: int = 1  # trials recorded ahead of need, at least: as many as were launched while the last ones were made
+    ahead: int = 1  # trials recorded ahead of need, at least; more where trials are so short that workers wait for them
 
 
 class Decisions:
@@ -166,7 +168,7 @@ class Decisions:
         self._searched = 0  # search trials recorded
         self._proposing = 0
         self._launched = 0  # since the last proposal was asked for
-        self._ahead = limits.ahead
+        self._ahead = float(limits.ahead)
         self._exhausted = False
         self._killed: dict[str, Failure] = {}
         self._shares: dict[str, int | None] = {}  # worker -> bytes
@@ -217,12 +219,18 @@ class Decisions:
 
     def _recorded(self, event: Recorded) -> list[Command]:
         self._proposing = 0
-        self._ahead = max(self.limits.ahead, self._launched)
+        self._look_ahead()
         self._exhausted = event.exhausted
         for trial in event.trials:
             self._adopt(trial)
             self._queue.append(trial.number)
         return []
+
+    def _look_ahead(self) -> None:
+        """As many as were launched while the last ones were made; twice as many as before where a worker waited."""
+        waited = self.free and self._searched
+        ahead = min(2 * self._ahead, MOST_AHEAD * len(self._shares)) if waited else AHEAD_KEPT * self._ahead
+        self._ahead = max(self.limits.ahead, self._launched, ahead)
 
     def _joined(self, worker: str, memory: int | None) -> list[Command]:
         self._shares[worker] = memory
@@ -392,7 +400,10 @@ class Decisions:
         return self.limits.deadline is not None and now >= self.limits.deadline
 
     def _propose(self, now: float) -> list[Command]:
-        wanted = len(self.free) + self._ahead - len(self._queue)
+        ahead = round(self._ahead)
+        wanted = len(self.free) + ahead - len(self._queue)
+        if not self.free and len(self._queue) > ahead // 2:
+            return []  # several are asked for at once
         if self.limits.trials is not None:
             wanted = min(wanted, self.limits.trials - self._searched)
         if self._proposing or wanted <= 0 or not self._more_wanted(now):

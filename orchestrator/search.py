@@ -237,8 +237,12 @@ class Search(Generic[Row]):
         path = self._training.checkpoint(trial)
         if self._keeper is not None:
             self._keeper.take(trial, path)
-        for file in path.parent.glob(f"{path.name}*"):
-            file.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        if (
+            trial.epochs > 1 or trial.attempts > 1
+        ):  # there may be the one before, and what killed workers left half-written
+            for file in path.parent.glob(f"{path.name}*"):
+                file.unlink(missing_ok=True)
 
     def _publish(self) -> None:
         rows = [self._rows.row(trial) for trial in self._changed.values()]

@@ -46,15 +46,21 @@ def test_a_worker_that_joins_is_given_a_proposal_before_a_launch() -> None:
     assert play(machine, Recorded((trial(0), trial(1)))) == [Keep(0), Launch(0, 1, "w1", 3)]
 
 
-def test_as_many_are_recorded_ahead_as_were_launched_while_the_last_ones_were_made() -> None:
+def test_where_workers_waited_for_proposals_twice_as_many_are_made_ahead_and_then_fewer_again() -> None:
     machine = decisions(trials=None)
     assert play(machine, Joined("w1"), Joined("w2"))[0] == Propose(2)
-    play(machine, Recorded(tuple(trial(number) for number in range(5))))  # three are left when the next are asked for
-    launched = [play(machine, *train(number)) for number in (0, 1)]
-    assert [Launch(2, 1, "w1", 3) in launched[0], Launch(3, 1, "w2", 3) in launched[1]] == [True, True]
-    assert play(machine, *train(2))[-1] == Propose(1), "one ahead: nothing was launched meanwhile"
-    play(machine, *train(3), *train(4))
-    assert play(machine, Recorded((trial(5), trial(6))))[-1] == Propose(1)
+    assert play(machine, Recorded((trial(0), trial(1))))[-1] == Propose(1), "the first wait is not to be helped"
+    play(machine, *train(0))
+    assert play(machine, Recorded((trial(2),)))[-1] == Propose(2), "one was launched, and is wanted ahead twice now"
+    play(machine, Recorded((trial(3), trial(4))))
+    assert play(machine, *train(1))[-1] == Propose(1), "two ahead: one is left"
+
+
+def test_of_many_ahead_several_are_asked_for_at_once() -> None:
+    machine = decisions(trials=None, ahead=4)
+    play(machine, Joined("w1"), Recorded(tuple(trial(number) for number in range(5))))
+    asked = [[c for c in play(machine, *train(number)) if isinstance(c, Propose)] for number in range(3)]
+    assert asked == [[], [Propose(2)], []], "the queue was four, three, two"
 
 
 def test_nothing_is_launched_that_was_not_recorded() -> None:
