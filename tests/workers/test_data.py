@@ -11,6 +11,7 @@ import torch
 
 from tests.workers.making import images, write_npz
 from workers.data.dataset import average_down, load
+from workers.data.digits import DigitsSource
 from workers.data.facts import describe
 from workers.data.source import DataError, open_source
 from workers.records import DataSpec
@@ -20,6 +21,18 @@ LABELS = np.arange(20) % 4
 
 def spec_of(path: Path, **changes: object) -> DataSpec:
     return DataSpec(name="npz", path=str(path), **changes)
+
+
+def test_the_digits_are_those_that_scikit_learn_loads() -> None:
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    source = DigitsSource()
+    parts = [source.read(split) for split in ("train", "test")]
+    found = np.concatenate([part.images_NCHW for part in parts]).reshape(len(labels), -1)
+    expected = np.rint(pixels * (255 / 16)).astype(np.uint8)
+    rows = np.column_stack([found, np.concatenate([part.labels_N for part in parts])])
+    assert sorted(map(tuple, rows)) == sorted(map(tuple, np.column_stack([expected, labels])))
 
 
 def test_the_digits_are_whole_and_their_test_images_apart() -> None:
