@@ -23,10 +23,11 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
 import ray._private.worker
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.decisions import Joined, Lost, Said
+from orchestrator.pools.errors import reason, what_it_means
 from orchestrator.pools.fitting import NodeFacts, fitting
 from orchestrator.pools.head import HeadWatch
 from orchestrator.pools.protocol import Job, PoolEvent
@@ -232,13 +233,13 @@ class RayPool:
                 self._hear(seat, ray.get(next(waiting)))
         except StopIteration:
             self._hear(seat, Failure(key="", kind="exception", message="the worker ended without a result"))
-        except RayActorError as error:
-            self._lose(seat, _reason(error))
-        except OutOfMemoryError as error:  # its node's memory was short, and Ray has ended it
-            self._lose(seat, _reason(error), short_of_memory=True)
-        except RayError as error:  # the call itself failed: a record, so that the trial ends
-            message = str(error).splitlines()[0]
-            self._hear(seat, Failure(key="", kind="exception", message=message, traceback=str(error)))
+        except RayError as error:
+            meaning = what_it_means(error)
+            if meaning == "failed":  # a record, so that the trial ends
+                message = str(error).splitlines()[0]
+                self._hear(seat, Failure(key="", kind="exception", message=message, traceback=str(error)))
+            else:
+                self._lose(seat, reason(error), short_of_memory=meaning == "short of memory")
 
     def _hear(self, seat: _Seat, message: Message | None) -> None:
         """Passes a message on; a result is a job's last, so its stream need not be drained."""
@@ -346,8 +347,3 @@ def _answer(function: str, arguments: tuple[Any, ...]) -> Any:
 
 def _first_line(error: Exception) -> str:
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-
-
-def _reason(error: RayError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines)[:500]
