@@ -31,6 +31,7 @@ class Progress:
     forms: tuple[str, ...] = ()
     threads: int | None = None
     micro_batch: int | None = None
+    replayed: bool | None = None  # whether steps are replays of a captured one (workers.replay); None: not decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

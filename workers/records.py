@@ -94,6 +94,7 @@ class Metrics:
     threads: int
     forms: tuple[str, ...] = ()
     micro_batch: int | None = None
+    replayed: bool | None = None  # whether steps were replays of a captured CUDA graph; None: that was not decided
     measured: MeasuredCost | None = None
     curve: tuple[EpochReport, ...] = field(default=(), repr=False)
 

@@ -27,6 +27,7 @@ from workers.device import peak_memory_mib, pick_device, pick_precision, reset_p
 from workers.memory import SCORING_BATCH, scoring_batch
 from workers.native.library import library
 from workers.records import EpochReport, Metrics, Recipe, TrainRequest
+from workers.replay import Cuda, Stepper
 from workers.schedule import learning_rate
 from workers.units import chosen_forms, fitting_forms
 
@@ -77,6 +78,18 @@ def train(request: TrainRequest) -> Iterator[EpochReport | Metrics]:
     steps = steps_per_epoch(len(training), recipe.batch_size)
     at_once = scoring_batch(recipe.batch_size, micro_batch)
 
+    def step_once(x_NCHW: Tensor, labels_N: Tensor, rate: float | Tensor) -> Tensor:
+        return training_step(network, optimiser, x_NCHW, labels_N, recipe, rate, micro_batch, precision)
+
+    whole = device.type == "cuda" and micro_batch is None
+    stepper = Stepper(
+        step_once,
+        Cuda(device) if whole else None,
+        recipe.batch_size,
+        steps_left=(stop_epoch - progress.epoch) * steps,
+        replayed=progress.replayed,
+    )
+
     for epoch in range(progress.epoch + 1, stop_epoch + 1):
         epoch_started = time.perf_counter()
         draw = draw_epoch(
@@ -89,7 +102,7 @@ def train(request: TrainRequest) -> Iterator[EpochReport | Metrics]:
         ):
             rate = learning_rate(recipe, epoch - 1 + step / steps)
             x_NCHW = normalised(images, mean_C, std_C)
-            loss_sum += training_step(network, optimiser, x_NCHW, labels, recipe, rate, micro_batch, precision)
+            loss_sum += stepper.take(x_NCHW, labels, rate)
             seen += len(labels)
             if step % FINITE_CHECK_STEPS == 0:
                 check_finite(loss_sum, epoch)
@@ -119,6 +132,7 @@ def train(request: TrainRequest) -> Iterator[EpochReport | Metrics]:
             seconds=progress.seconds + seconds,
             train_seconds=progress.train_seconds + train_seconds,
             train_images=progress.train_images + seen,
+            replayed=stepper.replayed,
         )
         if request.checkpoint:
             save(
@@ -143,6 +157,7 @@ def train(request: TrainRequest) -> Iterator[EpochReport | Metrics]:
         threads=threads,
         forms=progress.forms,
         micro_batch=micro_batch,
+        replayed=progress.replayed,
         curve=progress.curve,
     )
 
@@ -204,7 +219,7 @@ def training_step(
     x_NCHW: Tensor,
     labels_N: Tensor,
     recipe: Recipe,
-    rate: float,
+    rate: float | Tensor,
     micro_batch: int | None,
     precision: torch.dtype,
 ) -> Tensor:

@@ -8,6 +8,7 @@ Measured numbers are printed, so -rA shows them.
 from __future__ import annotations
 
 import copy
+import math
 import os
 import subprocess
 import sys
@@ -241,3 +242,23 @@ def test_a_compiled_network_gives_the_same_scores() -> None:
         found = torch.compile(network)(x)
         print(f"compiling for scoring took {time.perf_counter() - began:.1f} s")
     torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-3)
+
+
+def test_a_training_by_replays_learns_what_plain_steps_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two epochs with a smaller last batch each: the same curve within rounding, and the decision in the checkpoint."""
+    recipe = {"epochs": 2, "batch_size": 48, "precision": "fp32"}
+    data = {"max_train": 1210}
+    with monkeypatch.context() as plain:
+        plain.setattr("workers.replay.CAPTURE_SECONDS", math.inf)
+        _, metrics = run_through(request(recipe=recipe, data=data, device=DEVICE))
+        assert metrics.replayed is False
+    monkeypatch.setattr("workers.replay.CAPTURE_SECONDS", 0.0)
+    monkeypatch.setattr("workers.replay.LEAST_GAIN", -math.inf)
+    checkpoint = str(tmp_path / "c.pt")
+    run_through(request(recipe=recipe, data=data, device=DEVICE, checkpoint=checkpoint, stop_epoch=1))
+    _, told = run_through(request(recipe=recipe, data=data, device=DEVICE, checkpoint=checkpoint))
+    print(f"plain {metrics.images_per_second:.0f}, replayed {told.images_per_second:.0f} images/s")
+    assert told.replayed is True
+    for one, other in zip(metrics.curve, told.curve, strict=True):
+        assert abs(one.train_loss - other.train_loss) < 0.02 * one.train_loss
+        assert abs(one.accuracy - other.accuracy) < 0.03
