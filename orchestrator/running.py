@@ -89,18 +89,20 @@ def _run(opened: OpenSearch, runner: str, progress: Progress, display: Display) 
         known_data=known_data(opened.prepared.data),
         measured=kept_measurements(opened.study.storage, experiment.name),
     )
-    if _is_finished(opened):
-        progress.update([rows.row(trial) for trial in opened.trials])
-        reason, report = "finished", _report(experiment, progress, facts)
-        proposal_seconds = 0.0
+    table = TableWriter(experiment.folder, facts, time.time)
+    tracker = open_tracker(tracking, facts, display.say)
+    sinks: tuple[Sink[TrialRow], ...] = (display, table, tracker)
+    if _is_finished(opened):  # a driver that died at its end may have kept the last from its table and from MLflow
+        reason, proposal_seconds = "finished", 0.0
+        ended_rows = [rows.row(trial) for trial in opened.trials]
+        for sink in sinks:
+            sink.update(ended_rows)
     else:
-        table = TableWriter(experiment.folder, facts, time.time)
-        tracker = open_tracker(tracking, facts, display.say)
-        reason, proposal_seconds = _search(opened, runner, rows, (display, table, tracker), display)
-        display.say("writing the table and the report")
-        path = table.close()
-        report = _report(experiment, progress, facts)
-        tracker.close(report, path)
+        reason, proposal_seconds = _search(opened, runner, rows, sinks, display)
+    display.say("writing the table and the report")
+    path = table.close()
+    report = _report(experiment, progress, facts)
+    tracker.close(report, path)
     ended = sorted(progress.rows.values(), key=lambda row: row.number)
     return Ended(
         reason=reason,

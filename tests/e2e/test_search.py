@@ -13,8 +13,10 @@ from pathlib import Path
 
 import optuna
 import pytest
+from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 
+from dashboards.table import read_table
 from orchestrator.study import open_storage
 
 EXPERIMENT = """
@@ -88,6 +90,20 @@ def test_a_search_ends_with_a_front_a_table_and_a_report_and_is_shown_again(fold
     state = json.loads(igcv(folder, "status", "small", "--json").stdout)
     assert state["states"] == {"complete": 6}
     assert state["references"] == 1
+
+
+def test_a_search_that_died_at_its_very_end_brings_its_table_and_mlflow_up_to_date(folder: Path) -> None:
+    assert igcv(folder, "search", "experiment.yaml").returncode == 0
+    (folder / "runs/small/trials.parquet").unlink()
+    again = igcv(folder, "search", "experiment.yaml", "tracking=local")
+    assert again.returncode == 0, again.stderr
+    assert "nothing was left to train" in again.stdout
+    assert len(read_table(folder / "runs/small/trials.parquet")[0]) == 7
+    client = MlflowClient(f"sqlite:///{folder}/runs/small/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    tracked = [run for run in client.search_runs(experiments) if "trial_key" in run.data.tags]
+    assert sorted(run.data.metrics["accuracy"] for run in tracked) == sorted(t.values[0] for t in trials(folder))
+    assert {run.info.status for run in tracked} == {"FINISHED"}
 
 
 def test_more_trials_go_on_where_the_study_stands(folder: Path) -> None:
