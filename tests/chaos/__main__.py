@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.chaos.program import make_wheel
 from tests.chaos.storm import Storm
-from tests.chaos.verdict import judge
+from tests.chaos.verdict import Networks, judge, networks
 from tests.orchestrator.tracking.serving import Server
 from tests.postgres import PostgresServer, binaries
 
@@ -30,16 +30,27 @@ def main() -> None:
     parser.add_argument("--more", type=int, default=3, help="further accidents, of kinds drawn at random")
     parser.add_argument("--report", type=Path, default=Path("chaos.json"))
     given = parser.parse_args()
+    calm = _calm(given.trials)
     reports = []
     for seed in range(given.seed, given.seed + given.storms):
         print(f"storm of seed {seed}", file=sys.stderr, flush=True)
-        reports.append(_one(seed, given.trials, given.weather.split(","), given.more))
+        reports.append(_one(seed, given.trials, given.weather.split(","), given.more, calm))
         given.report.write_text(json.dumps(reports, indent=1))
         print(json.dumps({key: value for key, value in reports[-1].items() if key != "log"}), flush=True)
     sys.exit(any("fault" in report for report in reports))
 
 
-def _one(seed: int, trials: int, kinds: list[str], more: int) -> dict[str, object]:
+def _calm(trials: int) -> Networks:
+    """What the search finds where nothing befalls it."""
+    print("an undisturbed search, to compare with", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix="igcv-calm-") as folder:
+        search = Storm(folder=Path(folder), seed=0, trials=trials, wheel=make_wheel(Path(folder)))
+        search.run([])
+        judge(search)
+        return networks(search)
+
+
+def _one(seed: int, trials: int, kinds: list[str], more: int, calm: Networks) -> dict[str, object]:
     """A storm in a folder of its own, with a PostgreSQL where there is one."""
     drawn = random.Random(seed)
     weather = drawn.sample(kinds, len(kinds)) + drawn.choices(kinds, k=more)
@@ -66,7 +77,7 @@ def _one(seed: int, trials: int, kinds: list[str], more: int) -> dict[str, objec
                 mlflow=mlflow,
             )
             storm.run(weather)
-            return judge(storm)
+            return judge(storm, calm)
         except Exception as error:  # the other storms go on, and the report says which one failed
             kept = tempfile.mkdtemp(prefix=f"igcv-storm-{seed}-")
             shutil.copytree(folder, kept, dirs_exist_ok=True)

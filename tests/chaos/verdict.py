@@ -17,9 +17,20 @@ from tests.chaos.storm import Storm
 TELL = 6  # Optuna's journal: a trial's state and values are set
 
 
-def judge(storm: Storm) -> dict[str, Any]:
-    """The counts of a storm. AssertionError where something was lost, doubled or left behind."""
-    told = optuna.load_study(study_name="storm", storage=open_storage(storm.storage)).trials
+Networks = dict[str, tuple[float, ...]]  # plan key -> objectives
+
+
+def networks(storm: Storm) -> Networks:
+    """What every network of a search has reached."""
+    return {trial.user_attrs["plan_key"]: tuple(trial.values or ()) for trial in _told(storm)}
+
+
+def judge(storm: Storm, calm: Networks | None = None) -> dict[str, Any]:
+    """The counts of a storm. AssertionError where something was lost, doubled or left behind.
+
+    calm: what the same search has found undisturbed; networks that both trained must have reached the same, to the bit.
+    """
+    told = _told(storm)
     states = Counter(trial.state.name for trial in told)
     failures = [trial.user_attrs["failure"] for trial in told if "failure" in trial.user_attrs]
     assert states == {"COMPLETE": storm.trials}, f"{dict(states)}: {failures[:3]}"
@@ -43,8 +54,27 @@ def judge(storm: Storm) -> dict[str, Any]:
         "workers_lost": sum(entry["losses"] for entry in progress),
         "submissions": storm.submissions,
         "tracked": _compare(storm, told) if storm.mlflow else None,
+        **(_beside(networks(storm), calm) if calm is not None else {}),
         "log": storm.log,
     }
+
+
+def _told(storm: Storm) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="storm", storage=open_storage(storm.storage)).trials
+
+
+def _beside(found: Networks, calm: Networks) -> dict[str, Any]:
+    shared = found.keys() & calm.keys()
+    different = {key: (found[key], calm[key]) for key in shared if found[key] != calm[key]}
+    assert not different, f"networks that an undisturbed search has found otherwise: {different}"
+    return {"also_trained_undisturbed": len(shared), "same_front": _front(found) == _front(calm)}
+
+
+def _front(found: Networks) -> Networks:
+    def is_dominated(one: tuple[float, ...]) -> bool:
+        return any(o != one and o[0] >= one[0] and o[1] <= one[1] for o in found.values())
+
+    return {key: values for key, values in found.items() if not is_dominated(values)}
 
 
 def _ends(journal: Path) -> Counter[int]:
