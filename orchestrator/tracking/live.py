@@ -93,7 +93,7 @@ class Writer(threading.Thread):
         batch = self._mailbox.take(SECONDS_BETWEEN_SAMPLES)
         try:
             self._write(batch)
-        except Unreachable as error:
+        except (Unreachable, OSError) as error:  # such as a folder for temporary files that is gone for a moment
             self._tell_outage(error)
             self._mailbox.give_back(batch)
             self.synchroniser = None  # the store is read anew, for an answer may have been lost
@@ -123,7 +123,7 @@ class Writer(threading.Thread):
         self.synchroniser = Synchroniser(store, self._facts, self._environment, self._rows)
         return self.synchroniser
 
-    def _tell_outage(self, error: Unreachable) -> None:
+    def _tell_outage(self, error: Exception) -> None:
         """Once for each outage."""
         if not self._in_outage:
             self._say(f"MLflow at {redact(self._uri)} does not answer ({error}); the search goes on, MLflow catches up")

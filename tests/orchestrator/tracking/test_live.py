@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +114,26 @@ def test_an_error_of_the_tracker_s_own_ends_tracking_and_not_the_search(
     assert not tracker.close(*files(tmp_path), timeout=60)
     assert "ZeroDivisionError" in said[0]
     assert "igcv track digits" in said[1]
+
+
+def test_a_file_that_is_gone_for_a_moment_is_waited_for(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    faults = iter([FileNotFoundError(2, "No such file or directory", "/tmp/here")])
+    real = live.environment
+
+    def environment() -> Mapping[str, str]:
+        for fault in faults:
+            raise fault
+        return real()
+
+    monkeypatch.setattr(live, "environment", environment)
+    tracker = open_tracker(uri, facts(), said.append)
+    tracker.update([row(0)])
+    assert tracker.close(*files(tmp_path), timeout=120)
+    assert ["/tmp/here" in text and "the search goes on" in text for text in said] == [True]
+    assert tags(uri)["digits/0"]["state"] == "complete"
 
 
 def test_off_takes_everything_and_keeps_nothing(tmp_path: Path) -> None:
