@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,9 +17,11 @@ from dashboards.front import front_rows, hypervolume_shares
 from dashboards.table import StudyFacts, TrialRow
 from dashboards.words import count as counted
 from orchestrator.locate import RUNS, locate, read_rows
-from orchestrator.progress import front_table
+from orchestrator.progress import ENDED, duration, front_table, rate
 
 COSTS = ("macs", "params", "latency_ms")
+LATEST = 50  # ended trials, of which the pace is told
+STILL = 20  # trials' time without an end: then nothing seems to run
 
 
 @click.command()
@@ -39,6 +42,11 @@ def status(study: str, as_json: bool) -> None:
     click.echo(f"front        {counted(state['front'], 'network')}, hypervolume {state['hypervolume']:.4f}")
     best = state["best_accuracy"]
     click.echo(f"best         {'none yet' if best is None else f'{best:.2%}'}")
+    if state["last_ended_at"] is not None:
+        ago = max(0.0, time.time() - state["last_ended_at"])
+        if pace := _pace(state, ago):
+            click.echo(f"pace         {pace}")
+        click.echo(f"latest       ended {duration(ago)} ago")
     if state["references"]:
         click.echo(f"references   {state['references']}, never counted as found")
     for kind, number in state["failures"].items():
@@ -144,10 +152,14 @@ def _write_files(folder: Path, rows: list[TrialRow], facts: StudyFacts) -> None:
 
 
 def status_of(rows: list[TrialRow], facts: StudyFacts) -> dict[str, Any]:
-    """The facts that `igcv status --json` prints."""
+    """The facts that `igcv status --json` prints. seconds_a_trial: of the latest; seconds_left: at that pace."""
     searched = [row for row in rows if row.source == "search"]
     _, shares = hypervolume_shares(rows, facts)
     accuracies = [row.accuracy for row in searched if row.accuracy is not None]
+    ended = sorted(row.ended_at for row in searched if row.state in ENDED and row.ended_at is not None)
+    latest = ended[-LATEST:]
+    seconds = (latest[-1] - latest[0]) / (len(latest) - 1) if len(latest) > 1 else None
+    left = max(facts.trials_asked - len(ended), 0) if facts.trials_asked else None
     return {
         "study": facts.study,
         "trials": len(searched),
@@ -157,8 +169,20 @@ def status_of(rows: list[TrialRow], facts: StudyFacts) -> dict[str, Any]:
         "front": len(front_rows(rows, facts.objectives)),
         "hypervolume": float(shares[-1]) if len(shares) else 0.0,
         "best_accuracy": max(accuracies, default=None),
+        "seconds_a_trial": seconds,
+        "seconds_left": None if seconds is None or left is None else seconds * left,
+        "last_ended_at": ended[-1] if ended else None,
         "failures": dict(Counter(row.failure_kind for row in rows if row.state == "failed")),
     }
+
+
+def _pace(state: dict[str, Any], ago: float) -> str:
+    """`12.3 trials a minute, about 4 min left`; without a time left where all have ended, or none has for `ago` seconds."""
+    seconds, left = state["seconds_a_trial"], state["seconds_left"]
+    if not seconds:
+        return ""
+    goes_on = left and ago < STILL * seconds + 60
+    return rate(seconds) + (f", about {duration(left)} left" if goes_on else "")
 
 
 def front_json(rows: list[TrialRow], facts: StudyFacts) -> str:

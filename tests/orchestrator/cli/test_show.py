@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from dashboards.front import front_rows
 from dashboards.parts import append_part
 from dashboards.table import write_table
-from orchestrator.cli.show import front, status
+from orchestrator.cli.show import _pace, front, status
 from orchestrator.progress import count
 from tests.dashboards.sample import sample_study
 
@@ -69,6 +69,18 @@ def test_status_fits_eighty_columns_and_counts_every_trial(study: str) -> None:
     assert sum(state["states"].values()) == state["trials"] == sum(row.source == "search" for row in ROWS)
     assert f"front        {len(MEMBERS)} networks" in text
     assert sum(state["failures"].values()) == sum(row.state == "failed" for row in ROWS)
+
+
+def test_status_tells_the_latest_pace_and_what_is_left(tmp_path: Path) -> None:
+    some = [replace(row, state="complete", ended_at=1000.0 + 30 * place) for place, row in enumerate(MEMBERS[:5])]
+    write_table(tmp_path / "trials.parquet", some, replace(FACTS, trials_asked=9))
+    text = CliRunner().invoke(status, [str(tmp_path)]).stdout
+    state = json.loads(CliRunner().invoke(status, [str(tmp_path), "--json"]).stdout)
+    assert (state["seconds_a_trial"], state["seconds_left"], state["last_ended_at"]) == (30.0, 120.0, 1120.0)
+    assert "pace         2 trials a minute\n" in text, "long ago, so nothing is said of a time left"
+    assert "latest       ended " in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert _pace(state, ago=600.0) == "2 trials a minute, about 2 min 00 s left"
 
 
 def test_large_counts_have_three_digits() -> None:
