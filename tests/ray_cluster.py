@@ -92,8 +92,13 @@ class RayCluster:
         self._wait(self.head, self.jobs_port)
 
     def join(self, cpus: int = 1, gpus: int = 0, labels: str = "", cwd: Path | None = None) -> Node:
-        """A node that joins; it may take seconds until Ray places work there."""
-        node = self._start(["--address", self.address], cpus, gpus, labels, cwd)
+        """A node that joins; it may take seconds until Ray places work there.
+
+        As on a machine of its own, its files are its own: a node that joins writes the working folders of jobs anew, and
+        would take them from under the feet of others that shared them.
+        """
+        own = tempfile.mkdtemp(prefix="n", dir=self.folder)
+        node = self._start(["--address", self.address, "--temp-dir", own], cpus, gpus, labels, cwd)
         self.nodes.append(node)
         return node
 

@@ -60,6 +60,7 @@ class TrainWorker:
     """The actor: trains one request at a time and streams its messages."""
 
     def __init__(self, runner: str, gpus: float) -> None:
+        os.chdir("/")  # the folder that Ray gave it may be written anew when another node starts on its machine
         self._runner = runner
         self._gpus = gpus
 
