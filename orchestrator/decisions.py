@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.extrapolation import Partial
 from orchestrator.packing import Packing
 from orchestrator.promotion import Promotion
 from orchestrator.trials import ENDED, Trial
@@ -317,7 +318,8 @@ class Decisions:
     def _pause(self, trial: Trial, now: float) -> list[Command]:
         trial.turn("paused", now)
         self._paused[trial.number] = trial.rung
-        self.promotion.enter(trial.number, trial.rung, self._point(trial, self.promotion.stop_epoch(trial.rung)))
+        epoch = self.promotion.stop_epoch(trial.rung)
+        self.promotion.enter(trial.number, trial.rung, self._point(trial, epoch), self._partial(trial, epoch))
         return [Keep(trial.number)]
 
     def _end(self, trial: Trial, failure: Failure | None, now: float) -> list[Command]:
@@ -325,6 +327,8 @@ class Decisions:
         trial.turn("failed" if failure else "complete", now)
         if failure:
             self.promotion.leave(trial.number)
+        else:
+            self._learn(trial)
         return [Tell(trial.number)]
 
     def _overdue(self, now: float) -> list[Command]:
@@ -429,6 +433,29 @@ class Decisions:
         costs = [trial.cost(name) for name in self.costs]
         return (1.0 - accuracy, *(cost for cost in costs if cost is not None))
 
+    def _partial(self, trial: Trial, epoch: int) -> Partial | None:
+        """What is known of a trial after so many epochs; one that nobody reported counts as the next. None: nothing."""
+        told = {report.epoch: report for report in trial.curve if report.epoch <= epoch}
+        if not told or not self.promotion.epochs:
+            return None
+        accuracy, accuracies = told[max(told)].accuracy, []
+        for number in range(epoch, 0, -1):
+            accuracy = told[number].accuracy if number in told else accuracy
+            accuracies.append(accuracy)
+        exact = trial.candidate.cost
+        return Partial(
+            costs=tuple(cost for cost in map(trial.cost, self.costs) if cost is not None),
+            size=(float(exact.macs), float(exact.params)),
+            family=trial.candidate.family,
+            accuracies=tuple(reversed(accuracies)),
+            seconds=sum(report.seconds for report in told.values()) / len(told),
+        )
+
+    def _learn(self, trial: Trial) -> None:
+        """A trial of the search that was trained to the end tells what others may become."""
+        if trial.candidate.source == "search" and (partial := self._partial(trial, self.promotion.last_epoch)):
+            self.promotion.finish(trial.number, partial)
+
     def _restore_rungs(self, trial: Trial) -> None:
         if trial.candidate.source != "search" or trial.phase == "failed":
             return
@@ -437,10 +464,12 @@ class Decisions:
         for index, epoch in enumerate(self.promotion.epochs):
             if trial.epochs < epoch:
                 break
-            self.promotion.enter(trial.number, index, self._point(trial, epoch))
+            self.promotion.enter(trial.number, index, self._point(trial, epoch), self._partial(trial, epoch))
             past = trial.epochs > epoch or trial.phase == "complete" or (trial.phase != "paused" and trial.rung > index)
             if past:
                 self.promotion.mark_promoted(trial.number, index)
                 trial.rung = max(trial.rung, index + 1)
         if trial.phase == "paused":
             self._paused[trial.number] = trial.rung
+        if trial.phase == "complete":
+            self._learn(trial)

@@ -111,11 +111,12 @@ class Limits(Section):
 
 
 class EarlyStopping(Section):
-    """`early_stopping`: asynchronous successive halving by non-dominated rank, pausing at rungs."""
+    """`early_stopping`: asynchronous successive halving that pauses at rungs; who goes on is told by promise or rank."""
 
-    rungs: tuple[int, ...] | None = None  # epochs; None: first, first * eta, … below the recipe's epochs
+    rungs: tuple[int, ...] | None = None  # epochs; None: first, first * eta, … up to half of the recipe's
     first: int = Field(1, ge=1)
-    eta: float = Field(3.0, gt=1)
+    eta: float = Field(2.0, gt=1)
+    by: Literal["promise", "rank"] = "promise"
 
 
 class Training(Section):

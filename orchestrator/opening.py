@@ -13,7 +13,7 @@ from orchestrator.candidates import Catalogue, budget_of
 from orchestrator.decisions import CostName
 from orchestrator.experiment import Experiment
 from orchestrator.lease import Lease
-from orchestrator.promotion import Promotion, default_rungs
+from orchestrator.promotion import Promotion, default_rungs, make_promotion
 from orchestrator.sampler.proposer import Observation
 from orchestrator.storage_address import JOURNAL, check_storage
 from orchestrator.study import JOURNAL_NAME, Study, claim, open_storage, reachable
@@ -66,16 +66,17 @@ def prepare(experiment: Experiment) -> Prepared:
     _check_sampler(experiment)
     tracking_uri(experiment.tracking, experiment.folder)
     check_storage(experiment.storage)
+    reference_point = (
+        experiment.reference_error,
+        *(_cost_bound(name, experiment, feasible) for name in cost_names(experiment)),
+    )
     return Prepared(
         experiment=experiment,
         data=data,
         catalogue=catalogue,
         feasible=feasible,
-        promotion=_promotion(experiment),
-        reference_point=(
-            experiment.reference_error,
-            *(_cost_bound(name, experiment, feasible) for name in cost_names(experiment)),
-        ),
+        promotion=_promotion(experiment, reference_point),
+        reference_point=reference_point,
         warm=_earlier(experiment, catalogue),
     )
 
@@ -122,13 +123,13 @@ def cost_names(experiment: Experiment) -> tuple[CostName, ...]:
     return tuple(name for name in experiment.objectives if name != "accuracy")
 
 
-def _promotion(experiment: Experiment) -> Promotion:
+def _promotion(experiment: Experiment, reference_point: tuple[float, ...]) -> Promotion:
     epochs = experiment.recipe().epochs
     stopping = experiment.early_stopping
     if stopping is None:
         return Promotion((), 3.0, epochs)
     rungs = stopping.rungs or default_rungs(stopping.first, stopping.eta, epochs)
-    return Promotion(rungs, stopping.eta, epochs)
+    return make_promotion(rungs, stopping.eta, epochs, stopping.by, reference_point)
 
 
 def _cost_bound(name: CostName, experiment: Experiment, feasible: FeasibleSet) -> float:

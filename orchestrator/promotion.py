@@ -1,23 +1,35 @@
-"""Early stopping with several objectives: asynchronous successive halving by non-dominated rank.
+"""Early stopping with several objectives: asynchronous successive halving, by promise or by non-dominated rank.
 
-A trial pauses at each rung. It goes on when it stands among the best 1/eta of all that reached the rung, ordered by
-non-dominated rank of (error at the rung, exact costs), ties by the smaller error. Costs are known and exact, so a small
-network is never stopped for being less accurate than a large one. Partial errors stay inside this file.
+A trial pauses at each rung, and one in eta of those that reached it goes on. By promise (`orchestrator.extrapolation`) it
+is the one that may add most to the front for each second of training. By rank, and while too little is known to guess, a
+trial goes on that stands among the best 1/eta of the rung, ordered by non-dominated rank of (error at the rung, exact
+costs), ties by the smaller error. Costs are known and exact, so a small network is never stopped for being less accurate
+than a large one. Partial errors stay inside these files.
 Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (ASHA, 2018), algorithm 2; the ranking by
 non-dominated sorting follows Schmucker et al., "Multi-objective Asynchronous Successive Halving" (2021).
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.extrapolation import Extrapolation, Partial
 from search_spaces.pareto import non_dominated_ranks
 
 SHARE_BETWEEN_RANKINGS = 64  # a rung is ranked again when it grew by one part in so many; at first at each arrival
+
+
+StoppedBy = Literal["promise", "rank"]
+Order = Callable[[dict[int, Partial]], list[int] | None]
+
+
+def _by_rank_alone(partials: dict[int, Partial]) -> None:
+    return None
 
 
 @dataclass(slots=True)
@@ -29,17 +41,27 @@ class Rung:
 
     points: dict[int, tuple[float, ...]] = field(default_factory=dict)  # trial -> (error, cost, …), minimised
     promoted: set[int] = field(default_factory=set)
+    partials: dict[int, Partial] = field(default_factory=dict)
+    by_promise: Order = _by_rank_alone
+    _is_guessed: bool = False  # the order is by promise
     _order: list[int] = field(default_factory=list)  # from best to worst, as last ranked
     _changes: int = 0  # since then
     _next: int = 0  # all before this place in the order are past the rung
 
-    def enter(self, trial: int, point: tuple[float, ...]) -> None:
+    def enter(self, trial: int, point: tuple[float, ...], partial: Partial | None = None) -> None:
         """A trial pauses here. One that is here already, as after a resume, keeps its point."""
         self.points.setdefault(trial, point)
+        if partial is not None:
+            self.partials.setdefault(trial, partial)
+        self._changes += 1
+
+    def learn(self) -> None:
+        """A trial was trained to the end, so others look different."""
         self._changes += 1
 
     def leave(self, trial: int) -> None:
         """Forgets a trial that failed later; its place is free again."""
+        self.partials.pop(trial, None)
         if self.points.pop(trial, None) is not None:
             self.promoted.discard(trial)
             self._changes += 1
@@ -48,6 +70,8 @@ class Rung:
         """The best of the `allowed` best that still waits here. exact: however little changed, rank again."""
         if self._changes > len(self.points) // SHARE_BETWEEN_RANKINGS or (exact and self._changes):
             self._rank()
+        if self._is_guessed:
+            allowed = len(self._order) if exact or len(self.promoted) < allowed else 0
         while self._next < min(allowed, len(self._order)):
             trial = self._order[self._next]
             if trial in waiting and trial in self.points and trial not in self.promoted:
@@ -56,6 +80,12 @@ class Rung:
         return None
 
     def _rank(self) -> None:
+        waiting = {trial: partial for trial, partial in self.partials.items() if trial not in self.promoted}
+        guessed = self.by_promise(waiting)
+        self._is_guessed = guessed is not None
+        if guessed is not None:
+            self._order, self._changes, self._next = guessed, 0, 0
+            return
         trials = list(self.points)
         points: NDArray[np.float64] = np.array([self.points[trial] for trial in trials], dtype=np.float64)
         if trials:
@@ -67,7 +97,10 @@ class Rung:
 class Promotion:
     """The rungs of a search: `epochs`, ascending and below the recipe's own; none: nothing ever pauses."""
 
-    def __init__(self, epochs: tuple[int, ...], eta: float, last_epoch: int) -> None:
+    def __init__(
+        self, epochs: tuple[int, ...], eta: float, last_epoch: int, extrapolation: Extrapolation | None = None
+    ) -> None:
+        """extrapolation: None where trials go on by rank alone."""
         if any(not 0 < epoch < last_epoch for epoch in epochs) or list(epochs) != sorted(set(epochs)):
             raise ValueError(
                 f"rungs are ascending epochs between 0 and {last_epoch} (the recipe's), given {list(epochs)}"
@@ -75,14 +108,23 @@ class Promotion:
         self.epochs = epochs
         self.eta = eta
         self.last_epoch = last_epoch
-        self.rungs = [Rung() for _ in epochs]
+        self._extrapolation = extrapolation
+        self.rungs = [Rung(by_promise=self._order(epoch)) for epoch in epochs]
 
     def stop_epoch(self, rung: int) -> int:
         """Where a trial that was promoted past `rung` rungs pauses or ends."""
         return self.epochs[rung] if rung < len(self.epochs) else self.last_epoch
 
-    def enter(self, trial: int, rung: int, point: tuple[float, ...]) -> None:
-        self.rungs[rung].enter(trial, point)
+    def enter(self, trial: int, rung: int, point: tuple[float, ...], partial: Partial | None = None) -> None:
+        """partial: what is known of it at this rung, where it is to be extrapolated."""
+        self.rungs[rung].enter(trial, point, partial)
+
+    def finish(self, trial: int, partial: Partial) -> None:
+        """A trial of the search was trained to the end."""
+        if self._extrapolation is not None and self.epochs:
+            self._extrapolation.finish(trial, partial)
+            for rung in self.rungs:
+                rung.learn()
 
     def mark_promoted(self, trial: int, rung: int) -> None:
         self.rungs[rung].promoted.add(trial)
@@ -90,6 +132,12 @@ class Promotion:
     def leave(self, trial: int) -> None:
         for rung in self.rungs:
             rung.leave(trial)
+
+    def _order(self, epoch: int) -> Order:
+        extrapolation = self._extrapolation
+        if extrapolation is None:
+            return _by_rank_alone
+        return lambda partials: extrapolation.order(epoch, partials)
 
     def next(self, paused: dict[int, int], finishing: bool = False) -> int | None:
         """The paused trial (number -> rung) to let on now, highest rung first; None where none deserves it.
@@ -107,11 +155,19 @@ class Promotion:
         return None
 
 
+def make_promotion(
+    epochs: tuple[int, ...], eta: float, last_epoch: int, by: StoppedBy, reference: tuple[float, ...]
+) -> Promotion:
+    """reference: the worst (error, *costs) that counts. With three costs or more no promise is known: rank decides."""
+    is_known = by == "promise" and len(reference) <= 3
+    return Promotion(epochs, eta, last_epoch, Extrapolation(reference) if is_known else None)
+
+
 def default_rungs(first: int, eta: float, last_epoch: int) -> tuple[int, ...]:
-    """first, first * eta, … below the last epoch."""
+    """first, first * eta, … up to half of the epochs: later, stopping saves little."""
     rungs: list[int] = []
     epoch = float(first)
-    while round(epoch) < last_epoch:
+    while round(epoch) <= last_epoch / 2:
         rungs.append(round(epoch))
         epoch *= eta
     return tuple(dict.fromkeys(rungs))

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from orchestrator.experiment import Count, load_experiment
+from orchestrator.promotion import StoppedBy
 
 if TYPE_CHECKING:
     from orchestrator.simulator.simulate import Settings
@@ -80,7 +81,14 @@ class Rungs(click.ParamType[tuple[int, ...]]):
 @click.option("--sampler", "samplers", multiple=True, help="A name or an import path; may be given several times.")
 @click.option("--raw", is_flag=True, help="Optuna's samplers also without the guard: all that they propose is trained.")
 @click.option("--rungs", type=Rungs(), default=(), help="Stop early at these epochs: 1,3.")
-@click.option("--eta", type=click.FloatRange(1, min_open=True), default=3.0, show_default=True)
+@click.option("--eta", type=click.FloatRange(1, min_open=True), default=2.0, show_default=True)
+@click.option(
+    "--stop-by",
+    type=click.Choice(["promise", "rank"]),
+    default="promise",
+    show_default=True,
+    help="Who goes on at a rung.",
+)
 @click.option(
     "--seen", type=click.IntRange(0), default=0, show_default=True, help="Which recorded seed the search sees."
 )
@@ -102,6 +110,7 @@ def simulate(
     raw: bool,
     rungs: tuple[int, ...],
     eta: float,
+    stop_by: StoppedBy,
     seen: int,
     output: Path | None,
     as_json: bool,
@@ -129,6 +138,7 @@ def simulate(
         raw=raw,
         rungs=rungs,
         eta=eta,
+        stopped_by=stop_by,
         seen=seen,
     )
     world = (

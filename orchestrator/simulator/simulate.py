@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from orchestrator.decisions import CostName, Limits
-from orchestrator.promotion import Promotion
+from orchestrator.promotion import StoppedBy, make_promotion
 from orchestrator.sampler.encoding import Floats
 from orchestrator.sampler.named import OPTUNA, proposer_over
 from orchestrator.simulator.engine import Log, Simulation
@@ -46,7 +46,8 @@ class Settings:
     samplers: tuple[str, ...] = ("igcv",)
     raw: bool = False
     rungs: tuple[int, ...] = ()
-    eta: float = 3.0
+    eta: float = 2.0
+    stopped_by: StoppedBy = "promise"
     ahead: int = 0
     seen: int = 0  # which of a network's seeds the search sees
 
@@ -126,7 +127,7 @@ def simulate_world(world: World, settings: Settings, say: Callable[[str], None] 
 
 def _search(world: World, settings: Settings, reference: Sequence[float], name: str, guarded: bool, seed: int) -> Log:
     proposer = proposer_over(world.source, name, settings.costs, reference, seed, guarded)
-    promotion = Promotion(settings.rungs, settings.eta, world.epochs)
+    promotion = make_promotion(settings.rungs, settings.eta, world.epochs, settings.stopped_by, tuple(reference))
     limits = Limits(trials=settings.trials, ahead=settings.ahead)
     return Simulation(world, proposer, limits, promotion, settings.costs, settings.workers).run()
 

@@ -28,6 +28,7 @@ from orchestrator.decisions import (
     Tell,
     Tick,
 )
+from orchestrator.extrapolation import Extrapolation
 from orchestrator.promotion import Promotion
 from orchestrator.trials import ENDED
 from tests.orchestrator.making import failure, metrics, report, trial
@@ -55,7 +56,10 @@ class Chaos(RuleBasedStateMachine):
 
     def new_machine(self) -> Decisions:
         limits = Limits(trials=ASKED, time_limit=10.0, grace=5.0, max_losses=3)
-        return Decisions(limits, Promotion(RUNGS, 2.0, LAST))
+        return Decisions(limits, self.new_promotion())
+
+    def new_promotion(self) -> Promotion:
+        return Promotion(RUNGS, 2.0, LAST)
 
     def play(self, event: Event) -> None:
         self.old.append(event)
@@ -206,5 +210,14 @@ class Chaos(RuleBasedStateMachine):
         assert len(self.told) == ASKED
 
 
+class ChaosByPromise(Chaos):
+    """The same where trials go on by what they may still add to the front."""
+
+    def new_promotion(self) -> Promotion:
+        return Promotion(RUNGS, 2.0, LAST, Extrapolation((1.0, 1e6)))
+
+
 Chaos.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+ChaosByPromise.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
 TestChaos = Chaos.TestCase
+TestChaosByPromise = ChaosByPromise.TestCase
