@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from tests.chaos.verdict import judge
 
 
 @pytest.mark.ray
-@pytest.mark.skipif("IGCV_CHAOS" not in os.environ, reason="minutes of machines that die; set IGCV_CHAOS=1")
 def test_a_short_storm_costs_no_trial_and_no_finished_epoch(tmp_path: Path) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
@@ -23,4 +21,5 @@ def test_a_short_storm_costs_no_trial_and_no_finished_epoch(tmp_path: Path) -> N
     storm.run(weather)
     counts = judge(storm)
     assert [entry["what"] for entry in storm.log if entry["what"] in weather] == weather
-    assert counts["submissions"] >= 2, "the driver was killed, and the search submitted again"
+    drivers = [entry for entry in storm.log if entry["what"] == "driver" and entry["detail"].startswith("process")]
+    assert counts["submissions"] > len(drivers), "the search was submitted again for each driver that was killed"
