@@ -24,6 +24,7 @@ from tests.ray_cluster import Node, RayCluster
 DRIVER = "orchestrator.cli.main import main; main()"
 WORKER = "TrainWorker"
 PATIENCE = 900.0  # seconds that a search may make no progress at all
+SECONDS_TO_FIND = 60.0  # who is to be killed
 EXPERIMENT = """
 name: storm
 families:
@@ -203,7 +204,14 @@ class Storm:
             "mlflow": self._stop_mlflow,
             "postgres": self._stop_postgres,
         }
-        self._note(kind, strikes[kind]() or "nothing was there to be killed")
+        until = time.monotonic() + SECONDS_TO_FIND
+        while not (what := strikes[kind]()) and time.monotonic() < until and not self._has_ended():
+            time.sleep(0.2)  # it is being started again after the accident before
+        self._note(kind, what or "nothing was there to be killed")
+
+    def _has_ended(self) -> bool:
+        jobs = self._jobs()
+        return jobs is not None and bool(jobs) and jobs[-1]["status"] == "SUCCEEDED"
 
     def _kill_worker(self) -> str | None:
         return self._kill(self._cluster.nodes, WORKER)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
+import orchestrator.pools.ray  # noqa: F401 (it sets the authentication, which Ray reads once, when it is imported)
+
+# isort: split
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
@@ -20,7 +24,6 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-import orchestrator.pools.ray  # noqa: F401 (before ray itself)
 from orchestrator.pools.errors import reason, what_it_means
 
 LOST = "ff" * 28
