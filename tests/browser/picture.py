@@ -27,7 +27,7 @@ WAIT = 60_000  # milliseconds
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--query", default="", help="The rest of the page's address, such as view=curves.")
 @click.option("--width", default=1280, show_default=True)
-@click.option("--height", default=760, show_default=True)
+@click.option("--height", default=860, show_default=True)
 @click.option("--dark", is_flag=True)
 def main(study: str, output: Path, query: str, width: int, height: int, dark: bool) -> None:
     """Takes the picture of STUDY's page."""
