@@ -47,7 +47,8 @@ class Cuda:
     def capture(self, body: Callable[[], None]) -> Replay:
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize(self._device)
-        with torch.cuda.graph(graph):
+        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # not the one of another device
+        with torch.cuda.device(self._device), torch.cuda.graph(graph, stream=stream):
             body()
         return graph.replay
 
@@ -106,9 +107,9 @@ class Stepper:
         return loss
 
     def _try_capture(self, machine: Machine, images_NCHW: Tensor, labels_N: Tensor) -> None:
-        """Captures a step where that may pay, or was found to."""
+        """Captures a step where that may pay, or was found to. Too few steps left decide nothing: more may follow."""
         if self.replayed is None and not worth_a_try(median(self._plain), self._steps_left):
-            self.replayed = False
+            self._machine = None
             return
         self._images, self._labels = images_NCHW.clone(), labels_N.clone()
         self._rate = torch.zeros((), device=images_NCHW.device)

@@ -12,6 +12,7 @@ import torch
 from torchvision.datasets import cifar
 
 from workers.data.dataset import load
+from workers.data.facts import describe
 from workers.data.source import DataError, open_source
 from workers.records import DataSpec
 
@@ -57,6 +58,33 @@ def test_changed_files_are_read_again_and_others_are_not(root: Path) -> None:
     write_batch(root, "data_batch_3", 11)
     os.utime(root / FOLDER / "data_batch_3", ns=(1, 1))
     assert not torch.equal(load(spec(root)).train.images_NCHW, first.train.images_NCHW)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_the_test_batch_is_opened_for_the_test_split_alone(
+    name: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it cannot be opened at all, checksums included, nothing but the test split fails."""
+    if name == "cifar100":
+        (root / "cifar-100-python").mkdir()
+        names = [f"class {number}" for number in range(100)]
+        (root / "cifar-100-python" / "meta").write_bytes(pickle.dumps({"fine_label_names": names}))
+        pixels = np.random.default_rng(1).integers(0, 256, (200, 3072), dtype=np.uint8)
+        batch = pickle.dumps({"data": pixels, "fine_labels": [index % 100 for index in range(200)]})
+        (root / "cifar-100-python" / "train").write_bytes(batch)
+    else:
+        (root / FOLDER / "test_batch").unlink()
+    checked: list[str] = []
+    monkeypatch.setattr(
+        cifar, "check_integrity", lambda path, md5: checked.append(Path(path).name) or os.path.exists(path)
+    )
+    wanted = DataSpec(name=name, path=str(root))
+    describe(wanted)
+    data = load(wanted)
+    assert checked
+    assert not [file for file in checked if file.startswith("test")]
+    with pytest.raises(DataError, match=f"{name} is missing or damaged"):
+        data.test()
 
 
 def test_a_missing_batch_says_what_to_do(root: Path) -> None:

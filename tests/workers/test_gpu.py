@@ -251,7 +251,7 @@ def test_a_training_by_replays_learns_what_plain_steps_learn(tmp_path: Path, mon
     with monkeypatch.context() as plain:
         plain.setattr("workers.replay.CAPTURE_SECONDS", math.inf)
         _, metrics = run_through(request(recipe=recipe, data=data, device=DEVICE))
-        assert metrics.replayed is False
+        assert metrics.replayed is None
     monkeypatch.setattr("workers.replay.CAPTURE_SECONDS", 0.0)
     monkeypatch.setattr("workers.replay.LEAST_GAIN", -math.inf)
     checkpoint = str(tmp_path / "c.pt")

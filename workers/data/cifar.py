@@ -58,8 +58,11 @@ class CifarSource:
         return datasets.CIFAR10 if self._name == "cifar10" else datasets.CIFAR100
 
     def _set(self, split: Split) -> Any:
+        kind = self._kind()
+        if split != "test":  # torchvision checks the files of both splits: here it is to know of those of one
+            kind = type(kind.__name__, (kind,), {"test_list": []})
         try:
-            return self._kind()(str(self._root), train=split != "test", download=self._download)
+            return kind(str(self._root), train=split != "test", download=self._download)
         except RuntimeError as error:
             raise DataError(
                 f"{self._root}: {self._name} is missing or damaged; set data.path, or fetch it by data.download=true"
