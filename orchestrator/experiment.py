@@ -18,10 +18,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from search_spaces.networks import Task
 from search_spaces.space import Space, make_space
 from workers.measured import LATENCY, LEAST_REPEATS, MEASURED, MeasuredName, MeasureSpec
+from workers.places import checked_address, is_bucket
 from workers.records import DataSpec, Recipe
 
 Objective = Literal["accuracy", "macs", "params", MeasuredName]
 MOST_OBJECTIVES = 3
+IN_BUCKETS = ("parquet", "npz")  # data sets that are read from one
 SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -45,19 +47,23 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
+def _address(value: Any) -> Any:
+    """file:///PATH as the path, the address of a bucket as it is. ValueError for any other."""
+    return checked_address(value) if isinstance(value, str) else value
+
+
 def _folder(value: Any) -> Any:
-    """file:///PATH as the path. ValueError for an address of anything else."""
-    if not isinstance(value, str) or "://" not in value:
-        return value
-    scheme, _, rest = value.partition("://")
-    if scheme == "file" and rest.startswith("/"):
-        return rest
-    raise ValueError(
-        f"{scheme}:// is no folder; workers read and write folders: mount it, and give its path or file:///PATH"
-    )
+    """An address that is a folder's. ValueError for that of a bucket."""
+    found = _address(value)
+    if isinstance(found, str) and is_bucket(found):
+        raise ValueError(
+            f"{found} is a bucket; output is a folder of the driver's machine. Checkpoints and images may lie in buckets "
+            "(checkpoints, data.path), and studies in a database (storage)"
+        )
+    return found
 
 
-Folder = Annotated[str | None, BeforeValidator(_folder)]
+Address = Annotated[str | None, BeforeValidator(_address)]  # of a folder or a bucket (workers.places)
 Count = Annotated[int, BeforeValidator(_count), Field(gt=0)]
 Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0)]
 
@@ -72,7 +78,7 @@ class Data(Section):
     """`data`: which images, and how the training split is divided. `path` is relative to the working directory."""
 
     name: Literal["digits", "parquet", "npz", "cifar10", "cifar100"] = "digits"
-    path: Folder = None
+    path: Address = None
     image_column: str | None = None
     label_column: str | None = None
     validation_fraction: float = Field(0.2, gt=0, lt=1)
@@ -86,6 +92,10 @@ class Data(Section):
     def _path_where_needed(self) -> Data:
         if self.path is None and self.name in ("parquet", "npz", "cifar10", "cifar100"):
             raise ValueError(f"data.name {self.name} needs data.path, the folder or file that holds the images")
+        if self.path is not None and is_bucket(self.path) and self.name not in IN_BUCKETS:
+            raise ValueError(
+                f"data.name {self.name} reads a folder, data.path names a bucket; in buckets lie {' and '.join(IN_BUCKETS)}"
+            )
         return self
 
     def spec(self) -> DataSpec:
@@ -185,8 +195,8 @@ class Experiment(Section):
     seed: int = 0
     storage: str = "journal"
     tracking: Annotated[str, BeforeValidator(_off)] = "local"  # local, off, or the URI of an MLflow store
-    checkpoints: Folder = None  # shared by all workers; None: beside the study
-    output: str = "runs"
+    checkpoints: Address = None  # shared by all workers, each study below it; None: beside the study
+    output: Annotated[str, BeforeValidator(_folder)] = "runs"  # of this machine: journal, table, report and weights
 
     @field_validator("families", mode="before")
     @classmethod

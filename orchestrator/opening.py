@@ -23,6 +23,7 @@ from search_spaces.feasible import FeasibleSet
 from search_spaces.networks import Task
 from workers.data.facts import DataFacts, describe
 from workers.measured import LATENCY
+from workers.places import absolute
 
 Say = Callable[[str], None]
 LAST_RUN = "last_run"  # the study's attribute that says where its data and machines were: defaults of what comes later
@@ -104,10 +105,10 @@ def last_run(experiment: Experiment) -> dict[str, Any]:
     """What may change from run to run and is of use afterwards: where the images lie, and the workers. No secrets."""
     path = experiment.data.path
     return {
-        "path": str(Path(path).expanduser().resolve()) if path else None,
+        "path": absolute(path) if path else None,
         "download": experiment.data.download,
         "resources": experiment.resources.model_dump(mode="json"),
-        "checkpoints": experiment.checkpoints,
+        "checkpoints": absolute(experiment.checkpoints) if experiment.checkpoints else None,
         "tracking": experiment.tracking if redact(experiment.tracking) == experiment.tracking else None,
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 from dashboards.report import write_report
 from dashboards.table import StudyFacts, TrialRow
 from orchestrator.candidates import Catalogue
+from orchestrator.checkpoints import Checkpoints
 from orchestrator.decisions import Decisions, Limits
 from orchestrator.evaluation.measurements import kept_measurements
 from orchestrator.experiment import Experiment, Resources
@@ -38,6 +39,7 @@ from orchestrator.weights import FrontWeights
 from search_spaces.plan import Input, Node, Plan
 from workers.allocator import worker_environment
 from workers.memory import GIB, training_memory
+from workers.places import Place, absolute, place
 from workers.records import TrainRequest
 
 EMPTY = Plan(
@@ -97,6 +99,7 @@ def _run(opened: OpenSearch, runner: str, progress: Progress, display: Display) 
         ended_rows = [rows.row(trial) for trial in opened.trials]
         for sink in sinks:
             sink.update(ended_rows)
+        _checkpoints(opened, one_recipe(experiment), display.say).sweep(opened.trials)
     else:
         reason, proposal_seconds = _search(opened, runner, rows, sinks, display)
     display.say("writing the table and the report")
@@ -147,6 +150,7 @@ def _search(
         most = experiment.trials and experiment.trials + len(experiment.references)
         pool = make_pool(experiment.resources, runner, most, display.say)
         stack.callback(pool.close)
+        training = one_recipe(experiment)
         search = Search(
             opened.study,
             opened.trials,
@@ -155,12 +159,18 @@ def _search(
             pool,
             proposing,
             rows,
-            one_recipe(experiment),
+            training,
             sinks,
-            keeper=FrontWeights(experiment.folder, cost_names(experiment), opened.trials),
+            _checkpoints(opened, training, display.say),
         )
         stack.enter_context(interruptible(search, display.say))
         return search.run(), proposing.seconds
+
+
+def _checkpoints(opened: OpenSearch, training: OneRecipe, say: Say) -> Checkpoints:
+    experiment = opened.prepared.experiment
+    keeper = FrontWeights(experiment.folder, cost_names(experiment), opened.trials)
+    return Checkpoints(training.place, training.checkpoint, say, keeper)
 
 
 def _decisions(opened: OpenSearch) -> Decisions:
@@ -184,15 +194,18 @@ def make_packing(experiment: Experiment, catalogue: Catalogue, images: int) -> P
 
 
 def one_recipe(experiment: Experiment) -> OneRecipe:
-    """What the search's workers are asked for; the folder of the checkpoints is made."""
+    """What the search's workers are asked for. ValueError where checkpoints cannot be kept at their place."""
     resources = experiment.resources
-    checkpoints = Path(experiment.checkpoints) if experiment.checkpoints else experiment.folder / "checkpoints"
-    checkpoints.mkdir(parents=True, exist_ok=True)
+    checkpoints = checkpoints_place(experiment)
+    try:
+        checkpoints.prepare()
+    except OSError as error:
+        raise ValueError(f"checkpoints: {error}") from error
     spec = experiment.data.spec()
     template = TrainRequest(
         key="",
         plan=EMPTY,
-        data=replace(spec, path=str(Path(spec.path).expanduser().resolve())) if spec.path else spec,
+        data=replace(spec, path=absolute(spec.path)) if spec.path else spec,
         recipe=experiment.recipe(),
         seed=experiment.seed,
         time_limit_seconds=experiment.training.time_limit,
@@ -200,7 +213,14 @@ def one_recipe(experiment: Experiment) -> OneRecipe:
         threads=max(1, int(resources.cpus_per_worker)),
         measure=experiment.measure.spec() if experiment.measured else None,
     )
-    return OneRecipe(template=template, checkpoints=checkpoints.resolve())
+    return OneRecipe(template=template, place=checkpoints)
+
+
+def checkpoints_place(experiment: Experiment) -> Place:
+    """Where the search's checkpoints lie, as every machine knows it: beside the study, or below `checkpoints`."""
+    if experiment.checkpoints is None:
+        return place(absolute(str(experiment.folder / "checkpoints")))
+    return place(absolute(experiment.checkpoints)).within(experiment.name)
 
 
 def make_pool(resources: Resources, runner: str = TRAIN, most: int | None = None, say: Say = lambda line: None) -> Pool:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from orchestrator.candidates import Catalogue
+from orchestrator.checkpoints import Checkpoints
 from orchestrator.decisions import (
     Command,
     Decisions,
@@ -27,8 +27,9 @@ from orchestrator.decisions import (
 from orchestrator.pools.protocol import Job, Pool
 from orchestrator.proposing import Snapshot
 from orchestrator.study import Study
-from orchestrator.trials import ENDED, Trial
+from orchestrator.trials import Trial
 from search_spaces.plan import Plan
+from workers.places import Place
 from workers.records import TrainRequest
 
 WAIT_SECONDS = 0.2  # the longest that the loop sleeps
@@ -68,11 +69,8 @@ class Rows(Protocol[Made]):
 
 
 class Training(Protocol):
-    """What a worker is asked to do for a trial. `checkpoints`: the folder that holds all of them and nothing else."""
+    """What a worker is asked to do for a trial."""
 
-    checkpoints: Path
-
-    def checkpoint(self, trial: Trial) -> Path: ...
     def request(self, trial: Trial, plan: Plan, stop_epoch: int) -> TrainRequest: ...
 
 
@@ -81,21 +79,16 @@ class OneRecipe:
     """Every trial of a search is trained alike."""
 
     template: TrainRequest
-    checkpoints: Path
+    place: Place  # of the checkpoints
 
-    def checkpoint(self, trial: Trial) -> Path:
-        return self.checkpoints / f"trial-{trial.number:06d}.pt"
+    @staticmethod
+    def checkpoint(trial: Trial) -> str:
+        """The name of the trial's file there."""
+        return f"trial-{trial.number:06d}.pt"
 
     def request(self, trial: Trial, plan: Plan, stop_epoch: int) -> TrainRequest:
-        checkpoint = str(self.checkpoint(trial))
+        checkpoint = self.place.file(self.checkpoint(trial))
         return replace(self.template, key=str(trial.number), plan=plan, stop_epoch=stop_epoch, checkpoint=checkpoint)
-
-
-class Keeper(Protocol):
-    """Whoever wants the last checkpoints of some of the trials that ended."""
-
-    def take(self, trial: Trial, checkpoint: Path) -> None:
-        """The trial ended; what is still at `checkpoint` afterwards is removed."""
 
 
 class Search(Generic[Row]):
@@ -112,8 +105,8 @@ class Search(Generic[Row]):
         rows: Rows[Row],
         training: Training,
         sinks: tuple[Sink[Row], ...],
+        checkpoints: Checkpoints,
         clock: Callable[[], float] = time.time,
-        keeper: Keeper | None = None,
     ) -> None:
         self._study = study
         self._trials = trials
@@ -124,8 +117,8 @@ class Search(Generic[Row]):
         self._rows = rows
         self._training = training
         self._sinks = sinks
+        self._checkpoints = checkpoints
         self._clock = clock
-        self._keeper = keeper
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="propose")
         self._proposals: Future[Recorded] | None = None
         self._changed: dict[int, Trial] = {}
@@ -144,10 +137,11 @@ class Search(Generic[Row]):
                 self._publish()
         finally:
             self._thread.shutdown(wait=True, cancel_futures=True)
+            self._checkpoints.close()
         return self._decisions.finished
 
     def _start(self) -> None:
-        self._drop_leftovers()
+        self._checkpoints.sweep(self._trials)
         self._decisions.restore(self._trials)
         for trial in self._decisions.trials.values():
             self._mark(trial)
@@ -209,7 +203,7 @@ class Search(Generic[Row]):
             case Launch(number, attempt, worker, stop_epoch):
                 self._launch(self._decisions.trials[number], attempt, worker, stop_epoch)
             case Tell(number):
-                self._drop_checkpoints(self._decisions.trials[number])
+                self._checkpoints.ended(self._decisions.trials[number])
             case Kill(worker, _):
                 self._pool.kill(worker)
             case Keep() | Finish():
@@ -222,27 +216,6 @@ class Search(Generic[Row]):
         if trial.measured is not None:
             request = replace(request, measure=None)  # once is enough
         self._pool.launch(worker, Job(number=trial.number, attempt=attempt, request=request))
-
-    def _drop_leftovers(self) -> None:
-        """Removes the checkpoints of ended trials whose driver was killed before it did."""
-        ended = {self._training.checkpoint(trial).stem for trial in self._trials if trial.phase in ENDED}
-        for trial in self._trials:
-            if self._keeper is not None and trial.phase in ENDED:
-                self._keeper.take(trial, self._training.checkpoint(trial))
-        for file in self._training.checkpoints.iterdir():
-            if file.name.partition(".")[0] in ended:
-                file.unlink(missing_ok=True)
-
-    def _drop_checkpoints(self, trial: Trial) -> None:
-        path = self._training.checkpoint(trial)
-        if self._keeper is not None:
-            self._keeper.take(trial, path)
-        path.unlink(missing_ok=True)
-        if (
-            trial.epochs > 1 or trial.attempts > 1
-        ):  # there may be the one before, and what killed workers left half-written
-            for file in path.parent.glob(f"{path.name}*"):
-                file.unlink(missing_ok=True)
 
     def _publish(self) -> None:
         rows = [self._rows.row(trial) for trial in self._changed.values()]

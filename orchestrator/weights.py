@@ -5,11 +5,11 @@ A member's goes when the member leaves the front, so the disk holds no more than
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from orchestrator.trials import Trial
+from workers.places import Place
 
 Point = tuple[float, ...]  # minimised
 FOLDER = "weights"
@@ -35,15 +35,17 @@ class FrontWeights:
             if file not in kept:
                 file.unlink(missing_ok=True)
 
-    def take(self, trial: Trial, checkpoint: Path) -> None:
-        """The trial ended: its checkpoint is moved here where it is on the front, and those it dominates go."""
+    def take(self, trial: Trial, place: Place, name: str) -> None:
+        """The trial ended: its checkpoint is moved here where it is on the front, and those it dominates go.
+
+        OSError where it cannot be had now; that it is on the front is known then.
+        """
         before = set(self._front)
-        if self._admit(trial) and checkpoint.exists():
-            target = self._file(trial.number)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(checkpoint, target)
+        wanted = self._admit(trial)
         for number in before - set(self._front):
             self._file(number).unlink(missing_ok=True)
+        if wanted:
+            place.move(name, self._file(trial.number))
 
     def _admit(self, trial: Trial) -> bool:
         """Whether its weights are wanted; the front changes with it."""

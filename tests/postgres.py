@@ -43,7 +43,7 @@ class PostgresServer:
         self._settings = settings
         self._user = owner()
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="igcv-postgres-"))
         self.log = self.folder / "log"
         self._make()
@@ -117,7 +117,8 @@ class PostgresServer:
         return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,11 +1,10 @@
-"""Checkpoints that survive a kill at any moment: written beside, synced, renamed; the one before is kept as `.prev`."""
+"""Checkpoints that survive a kill at any moment, in a folder or in a bucket (workers.places)."""
 
 from __future__ import annotations
 
 import io
 import json
 import logging
-import os
 import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from search_spaces.plan import Plan
+from workers.places import place_of_file
 from workers.records import EpochReport, TrainRequest
 
 logger = logging.getLogger(__name__)
@@ -56,39 +56,24 @@ def signature(request: TrainRequest) -> str:
     return json.dumps(agreed, sort_keys=True)
 
 
-def save(path: Path, checkpoint: Checkpoint) -> None:
+def save(address: str | Path, checkpoint: Checkpoint) -> None:
     """Writes the checkpoint so that either it or the one before is whole. OSError where the disk is full."""
     buffer = io.BytesIO()
     torch.save(_to_plain(checkpoint), buffer)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as handle:
-            handle.write(buffer.getbuffer())
-            handle.flush()
-            os.fsync(handle.fileno())
-        if path.exists():
-            os.replace(path, previous(path))
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    place, name = place_of_file(address)
+    place.write(name, buffer.getbuffer())
 
 
-def previous(path: Path) -> Path:
-    """Where the checkpoint before lies."""
-    return path.with_name(path.name + ".prev")
-
-
-def resume(path: Path, request: TrainRequest) -> Checkpoint | None:
-    """The newest whole checkpoint at `path`, or None where there is none. ValueError where it is another training's."""
-    for candidate in (path, previous(path)):
-        checkpoint = _load(candidate)
+def resume(address: str | Path, request: TrainRequest) -> Checkpoint | None:
+    """The newest whole checkpoint at the address, or None where there is none. ValueError where it is another training's."""
+    place, name = place_of_file(address)
+    for where, content in place.versions(name):
+        checkpoint = _read(content, where)
         if checkpoint is None:
             continue
         if checkpoint.signature != signature(request):
             raise ValueError(
-                f"{candidate}: this checkpoint is of another training ({_difference(checkpoint.signature, request)}); "
+                f"{where}: this checkpoint is of another training ({_difference(checkpoint.signature, request)}); "
                 "give another checkpoint file, or delete this one to start again"
             )
         return checkpoint
@@ -97,7 +82,7 @@ def resume(path: Path, request: TrainRequest) -> Checkpoint | None:
 
 def trained_weights(path: Path, plan: Plan) -> dict[str, Any]:
     """The network's state in a checkpoint. ValueError where it cannot be read, or is of another network."""
-    checkpoint = _load(path)
+    checkpoint = _read(path.read_bytes(), str(path)) if path.exists() else None
     if checkpoint is None:
         raise ValueError(f"{path}: there are no weights here that can be read")
     if json.loads(checkpoint.signature)["plan"] != plan.key:
@@ -105,18 +90,16 @@ def trained_weights(path: Path, plan: Plan) -> dict[str, Any]:
     return checkpoint.network
 
 
-def _load(path: Path) -> Checkpoint | None:
-    if not path.exists():
-        return None
+def _read(content: bytes, where: str) -> Checkpoint | None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             damaged = archive.testzip()
         if damaged is None:
-            return _from_plain(torch.load(path, map_location="cpu", weights_only=True))
+            return _from_plain(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
     except (zipfile.BadZipFile, EOFError, RuntimeError, KeyError, TypeError) as error:
-        logger.warning("%s: checkpoint cannot be read (%s); the one before is tried", path, error)
+        logger.warning("%s: checkpoint cannot be read (%s); the one before is tried", where, error)
         return None
-    logger.warning("%s: checkpoint is damaged (%s); the one before is tried", path, damaged)
+    logger.warning("%s: checkpoint is damaged (%s); the one before is tried", where, damaged)
     return None
 
 

@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +55,7 @@ def train(request: TrainRequest) -> Iterator[EpochReport | Metrics]:
     stop_epoch = checked_stop_epoch(request)
     device = pick_device(request.device)
     reset_peak_memory(device)
-    found = resume(Path(request.checkpoint), request) if request.checkpoint else None
+    found = resume(request.checkpoint, request) if request.checkpoint else None
     progress = found.progress if found else Progress(forms=request.forms, micro_batch=recipe.micro_batch)
     threads = set_threads(request.threads or progress.threads)
     micro_batch = recipe.micro_batch or progress.micro_batch
@@ -136,7 +135,7 @@ def train(request: TrainRequest) -> Iterator[EpochReport | Metrics]:
         )
         if request.checkpoint:
             save(
-                Path(request.checkpoint),
+                request.checkpoint,
                 Checkpoint(
                     signature=signature(request),
                     progress=progress,

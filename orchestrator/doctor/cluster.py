@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from orchestrator.doctor.data import Look
 from orchestrator.doctor.finding import Findings
 from orchestrator.experiment import Experiment
 from orchestrator.pools.fitting import NodeFacts, fitting, matches
+from orchestrator.running import checkpoints_place
+from workers.places import Folder, Place, absolute
 from workers.records import DataSpec
 
 SECONDS = 120.0
@@ -54,18 +58,35 @@ def _check_nodes(experiment: Experiment, here: Look, findings: Findings) -> None
         nodes = cluster_nodes()
         findings.ok("cluster", f"{resources.address} answers and takes the token; {_sum(nodes)}")
         fit = _check_fit(experiment, nodes, findings)
-        folder = Path(experiment.checkpoints) if experiment.checkpoints else experiment.folder / "checkpoints"
-        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        with tempfile.NamedTemporaryFile(dir=there, prefix=".igcv-doctor-") as mark:
+        there = _nearest(checkpoints_place(experiment))
+        with _marked(there) as mark:
             spec = experiment.data.spec()
-            spec = replace(spec, path=str(Path(spec.path).expanduser().resolve())) if spec.path else spec
+            spec = replace(spec, path=absolute(spec.path)) if spec.path else spec
             looks: dict[str, Look | str] = ask_nodes(
                 [node for node in nodes if fit and matches(node.labels, resources.labels)],
                 "orchestrator.doctor.data:look",
-                (spec, str(Path(mark.name).resolve())),
+                (spec, mark),
                 SECONDS,
             )
-        _check_looks(spec, there, here, looks, findings)
+        _check_looks(spec, there.address, here, looks, findings)
+
+
+def _nearest(wanted: Place) -> Place:
+    """The place, or the folder above it that is there: a look makes no folders."""
+    if not isinstance(wanted, Folder):
+        return wanted
+    return Folder(next(path for path in (wanted.path, *wanted.path.parents) if path.exists()))
+
+
+@contextmanager
+def _marked(there: Place) -> Iterator[str]:
+    """The address of a small file that the nodes are to see."""
+    name = f".igcv-doctor-{uuid.uuid4().hex[:12]}"
+    there.write(name, b"igcv")
+    try:
+        yield there.file(name)
+    finally:
+        there.remove(name)
 
 
 def _check_fit(experiment: Experiment, nodes: list[NodeFacts], findings: Findings) -> bool:
@@ -91,7 +112,7 @@ def _check_fit(experiment: Experiment, nodes: list[NodeFacts], findings: Finding
     return fit > 0
 
 
-def _check_looks(spec: DataSpec, there: Path, here: Look, looks: dict[str, Look | str], findings: Findings) -> None:
+def _check_looks(spec: DataSpec, there: str, here: Look, looks: dict[str, Look | str], findings: Findings) -> None:
     for node, seen in looks.items():
         if isinstance(seen, str):
             findings.fail(f"node {node}", seen)
@@ -108,7 +129,7 @@ def _check_looks(spec: DataSpec, there: Path, here: Look, looks: dict[str, Look 
             findings.fail(
                 f"node {node}",
                 f"it does not see the driver's {there}: a trial that moves would start again; set `checkpoints` to a folder "
-                "that all nodes share",
+                "that all nodes share, or to a bucket that all of them have credentials for",
             )
         elif not seen.writable:
             findings.fail(f"node {node}", f"its user may not write to {there}, where checkpoints go")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
+from workers.places import place_of_file
 from workers.records import DataSpec
 
 
@@ -23,11 +21,11 @@ class Look:
 
 
 def look(spec: DataSpec, mark: str | None) -> Look:
-    """Reads the data's labels, not its images. mark: a file that the driver has put beside the checkpoints."""
+    """Reads the data's labels, not its images. mark: the address of a file that the driver put beside the checkpoints."""
     from workers.data.facts import describe
     from workers.data.source import open_source
 
-    seen, writable = _look_at(Path(mark)) if mark else (False, False)
+    seen, writable = _look_at(mark) if mark else (False, False)
     try:
         facts = describe(spec)
         labels_N = open_source(spec).labels("train")
@@ -41,10 +39,16 @@ def look(spec: DataSpec, mark: str | None) -> Look:
     return Look(facts=words, fingerprint=digest, mark_seen=seen, writable=writable)
 
 
-def _look_at(mark: Path) -> tuple[bool, bool]:
+def _look_at(mark: str) -> tuple[bool, bool]:
     """Whether the driver's mark is seen here, and whether this machine may write beside it."""
+    place, name = place_of_file(mark)
     try:
-        tempfile.TemporaryFile(dir=mark.parent).close()
+        if not any(True for _ in place.versions(name)):
+            return False, False
+    except (OSError, ValueError):
+        return False, False
+    try:
+        place.prepare()
     except OSError:
-        return mark.exists(), False
-    return mark.exists(), os.access(mark.parent, os.W_OK)
+        return True, False
+    return True, True

@@ -15,6 +15,7 @@ from orchestrator.opening import prepare, storage_of
 from orchestrator.storage_address import JOURNAL, check_storage, is_postgres, libpq_url
 from orchestrator.study import JOURNAL_NAME, open_storage
 from orchestrator.tracking.address import LOCAL, OFF, is_server, redact, sqlite_file
+from workers.places import Folder, place
 
 MANY_BYTES = 2 * 2**30  # below it a search of large networks fills the disk with checkpoints
 SECONDS = 10
@@ -39,7 +40,13 @@ def check_here(experiment: Experiment, findings: Findings) -> Look:
         _check_tracking(experiment, findings)
     _check_folder("output", experiment.folder, findings)
     if experiment.checkpoints:
-        _check_folder("checkpoints", Path(experiment.checkpoints), findings)
+        where = place(experiment.checkpoints)
+        if isinstance(where, Folder):
+            _check_folder("checkpoints", where.path, findings)
+        else:
+            with findings.checking("checkpoints"):
+                where.prepare()
+                findings.ok("checkpoints", f"{where.address} is writable")
     return seen
 
 

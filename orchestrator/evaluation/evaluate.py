@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dashboards.evaluation import EvaluationRow
+from orchestrator.checkpoints import Checkpoints
 from orchestrator.decisions import Decisions, Limits
 from orchestrator.evaluation.choice import chosen
 from orchestrator.evaluation.repeats import (
@@ -168,6 +169,8 @@ class _Round:
         with ExitStack() as stack:
             pool = make_pool(self.asked.resources, runner)
             stack.callback(pool.close)
+            training = self._training()
+            checkpoints = Checkpoints(training.place, training.checkpoint, self.say)
             search = Search(
                 self.study,
                 present,
@@ -176,17 +179,18 @@ class _Round:
                 pool,
                 maker,
                 rows,
-                self._training(),
+                training,
                 (table, Lines(len(self.wanted), self.say)),
+                checkpoints,
             )
             stack.enter_context(interruptible(search, self.say))
             return search.run()
 
     def _training(self) -> RepeatTraining:
         asked = one_recipe(self.asked)
-        checkpoints = asked.checkpoints / "evaluation"
-        checkpoints.mkdir(exist_ok=True)
-        return RepeatTraining(template=asked.template, checkpoints=checkpoints, known=self.known)
+        place = asked.place.within("evaluation")
+        place.prepare()
+        return RepeatTraining(template=asked.template, place=place, known=self.known)
 
 
 def as_wished(experiment: Experiment, wish: Wish) -> Experiment:

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from optuna.distributions import BaseDistribution
@@ -21,6 +20,7 @@ from orchestrator.proposing import Snapshot
 from orchestrator.study import Study
 from orchestrator.trials import Trial
 from search_spaces.plan import Plan
+from workers.places import Place
 from workers.records import Recipe, TrainRequest
 
 KIND = "training"
@@ -130,11 +130,13 @@ class RepeatTraining:
     """Asks a worker for a repeat: with its own seed, split and recipe, and a checkpoint of its own."""
 
     template: TrainRequest
-    checkpoints: Path
+    place: Place  # of the checkpoints
     known: Mapping[int, Repeat]
 
-    def checkpoint(self, trial: Trial) -> Path:
-        return self.checkpoints / f"evaluation-{trial.number:06d}.pt"
+    @staticmethod
+    def checkpoint(trial: Trial) -> str:
+        """The name of the repeat's file there."""
+        return f"evaluation-{trial.number:06d}.pt"
 
     def request(self, trial: Trial, plan: Plan, stop_epoch: int) -> TrainRequest:
         repeat = self.known[trial.number]
@@ -146,5 +148,5 @@ class RepeatTraining:
             split=repeat.split,
             recipe=repeat.recipe,
             stop_epoch=stop_epoch,
-            checkpoint=str(self.checkpoint(trial)),
+            checkpoint=self.place.file(self.checkpoint(trial)),
         )

@@ -15,6 +15,7 @@ from typing import Protocol
 from orchestrator.experiment import Experiment, load_experiment
 from orchestrator.storage_address import JOURNAL
 from orchestrator.tracking.address import redact
+from workers.places import is_bucket
 
 FILE = "experiment.yaml"
 PROGRAM = "from orchestrator.cli.main import main; main()"
@@ -179,7 +180,7 @@ def _check_paths(experiment: Experiment) -> None:
     """The driver's working directory is a temporary folder of the cluster."""
     paths = {"output": experiment.output, "data.path": experiment.data.path, "checkpoints": experiment.checkpoints}
     for key, path in paths.items():
-        if path is not None and not Path(path).is_absolute():
+        if path is not None and not is_bucket(path) and not Path(path).is_absolute():
             raise ValueError(
                 f"{key}: {path} is relative, and on a cluster it would lie in a temporary folder; give a folder that the "
                 f"cluster's nodes have: {key}=/srv/igcv/{Path(path).name}"
@@ -191,5 +192,5 @@ def _check_here(experiment: Experiment) -> None:
     from orchestrator.opening import prepare
 
     path = experiment.data.path
-    if path is None or Path(path).exists():
+    if path is None or (not is_bucket(path) and Path(path).exists()):
         prepare(experiment.model_copy(update={"storage": JOURNAL, "warm_start": ()}))

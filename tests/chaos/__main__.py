@@ -15,8 +15,9 @@ from tests.chaos.storm import Storm
 from tests.chaos.verdict import Networks, judge, networks
 from tests.orchestrator.tracking.serving import Server
 from tests.postgres import PostgresServer, binaries
+from tests.s3 import S3Server
 
-WEATHER = ("worker", "node", "driver", "head", "mlflow", "postgres")
+WEATHER = ("worker", "node", "driver", "head", "mlflow", "postgres", "s3")
 
 
 def main() -> None:
@@ -56,6 +57,7 @@ def _one(seed: int, trials: int, kinds: list[str], more: int, calm: Networks) ->
     weather = drawn.sample(kinds, len(kinds)) + drawn.choices(kinds, k=more)
     programs = binaries() if "postgres" in kinds else None
     postgres = PostgresServer(programs) if programs else None
+    s3 = S3Server() if "s3" in kinds else None
     with tempfile.TemporaryDirectory(prefix="igcv-storm-") as folder:
         mlflow = None
         storm = None
@@ -75,6 +77,7 @@ def _one(seed: int, trials: int, kinds: list[str], more: int, calm: Networks) ->
                 wheel=make_wheel(Path(folder)),
                 postgres=postgres,
                 mlflow=mlflow,
+                s3=s3,
             )
             storm.run(weather)
             return judge(storm, calm)
@@ -87,6 +90,8 @@ def _one(seed: int, trials: int, kinds: list[str], more: int, calm: Networks) ->
                 mlflow.stop()
             if postgres:
                 postgres.close()
+            if s3:
+                s3.close()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from pathlib import Path
 from orchestrator.jobs.package import packages
 
 EPOCHS = "epochs.log"
-PROBE = '''"""Trains as ever, and notes each finished epoch beside the study: trial, epoch."""
+VARIABLE = "STORM_EPOCHS"
+PROBE = '''"""Trains as ever, and notes each finished epoch in the file that STORM_EPOCHS names: trial, epoch."""
 
 import os
 from pathlib import Path
@@ -19,7 +20,7 @@ from workers.records import EpochReport
 
 
 def _noting(messages, request):
-    log = Path(request.checkpoint).parents[1] / "epochs.log"
+    log = Path(os.environ["STORM_EPOCHS"])
     for message in messages:
         if isinstance(message, EpochReport):
             with log.open("a") as file:

@@ -16,10 +16,11 @@ from typing import Any
 import psutil
 import requests
 
-from tests.chaos.program import epochs
+from tests.chaos.program import EPOCHS, VARIABLE, epochs
 from tests.orchestrator.tracking.serving import Server
 from tests.postgres import PostgresServer
 from tests.ray_cluster import Node, RayCluster
+from tests.s3 import CREDENTIALS, S3Server
 
 DRIVER = "orchestrator.cli.main import main; main()"
 WORKER = "TrainWorker"
@@ -53,17 +54,23 @@ class Storm:
     epochs: int = 3
     postgres: PostgresServer | None = None
     mlflow: Server | None = None
-    pauses: tuple[float, float] = (30.0, 10.0)  # seconds without MLflow, and without PostgreSQL
+    s3: S3Server | None = None  # checkpoints lie in a bucket of its own
+    pauses: tuple[float, float, float] = (30.0, 10.0, 10.0)  # seconds without MLflow, PostgreSQL, S3
     log: list[dict[str, Any]] = field(default_factory=list)
     submissions: int = 0
     _cluster: RayCluster = field(init=False)
     _random: random.Random = field(init=False)
     _began: float = field(default_factory=time.monotonic)
     _restarts: list[threading.Thread] = field(default_factory=list)
+    _bucket: str = ""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
         self._cluster = RayCluster(cpus=0)
+        self._cluster.more_environment[VARIABLE] = str(self.study / EPOCHS)
+        if self.s3:
+            self._cluster.more_environment |= CREDENTIALS
+            self._bucket = self.s3.bucket()
 
     @property
     def study(self) -> Path:
@@ -77,6 +84,10 @@ class Storm:
     def storage(self) -> str:
         """Where the study is read; with a password, so it never reaches the file that is submitted."""
         return self.postgres.url("storm") if self.postgres else str(self.study / "study.journal")
+
+    def checkpoints(self) -> list[str]:
+        """The names of those that are kept."""
+        return self.s3.keys(self._bucket) if self.s3 else [file.name for file in (self.study / "checkpoints").iterdir()]
 
     def run(self, weather: list[str]) -> None:
         """Runs the search to its end through all of the weather. AssertionError where it cannot be brought there."""
@@ -106,6 +117,8 @@ class Storm:
             "tracking": self.mlflow.url if self.mlflow else "off",
             "storage": "env:STORM_STORAGE" if self.postgres else "journal",
         }
+        if self.s3:
+            settings["checkpoints"] = self.s3.address(f"{self._bucket}/checkpoints")
         file.write_text(EXPERIMENT + "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()))
         return file
 
@@ -203,6 +216,7 @@ class Storm:
             "head": self._kill_head,
             "mlflow": self._stop_mlflow,
             "postgres": self._stop_postgres,
+            "s3": self._stop_s3,
         }
         until = time.monotonic() + SECONDS_TO_FIND
         while not (what := strikes[kind]()) and time.monotonic() < until and not self._has_ended():
@@ -250,7 +264,10 @@ class Storm:
     def _stop_postgres(self) -> str | None:
         return self._pause(self.postgres, self.pauses[1])
 
-    def _pause(self, server: Server | PostgresServer | None, seconds: float) -> str | None:
+    def _stop_s3(self) -> str | None:
+        return self._pause(self.s3, self.pauses[2])
+
+    def _pause(self, server: Server | PostgresServer | S3Server | None, seconds: float) -> str | None:
         """Ends a server now; it starts again later, while the storm goes on."""
         if server is None:
             return None

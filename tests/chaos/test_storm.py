@@ -13,10 +13,14 @@ from tests.chaos.verdict import judge
 
 
 @pytest.mark.ray
-def test_a_short_storm_costs_no_trial_and_no_finished_epoch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_short_storm_costs_no_trial_and_no_finished_epoch(
+    tmp_path: Path, request: pytest.FixtureRequest, place: str
+) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
-    storm = Storm(folder=tmp_path, seed=seed, trials=12, epochs=2, nodes=2, wheel=make_wheel(tmp_path))
+    s3 = request.getfixturevalue("s3_server") if place == "bucket" else None
+    storm = Storm(folder=tmp_path, seed=seed, trials=12, epochs=2, nodes=2, wheel=make_wheel(tmp_path), s3=s3)
     weather = random.Random(seed).sample(["worker", "node", "driver"], 3)
     storm.run(weather)
     counts = judge(storm)

@@ -43,7 +43,7 @@ def judge(storm: Storm, calm: Networks | None = None) -> dict[str, Any]:
     finished = epochs(storm.study)
     twice = {f"trial {trial}, epoch {epoch}": n for (trial, epoch), n in finished.items() if n > 1}
     assert not twice, f"finished epochs were trained again: {twice}"
-    assert not list((storm.study / "checkpoints").iterdir())
+    assert not storm.checkpoints()
     progress = [trial.user_attrs["progress"] for trial in told]
     return {
         "seed": storm.seed,

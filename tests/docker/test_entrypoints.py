@@ -1,4 +1,5 @@
-"""The entry points of the images as plain processes on loopback: PostgreSQL, MLflow, a head, a worker, a search, the page."""
+"""The entry points of the images as plain processes on loopback: PostgreSQL, MLflow, a head, a worker, a search, the page;
+checkpoints and MLflow's files lie in a bucket."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ import yaml
 
 from tests import postgres
 from tests.docker.running import ENTRYPOINTS, Entry, command_lines, free_ports
+from tests.s3 import CREDENTIALS, SECRET, S3Server
+from workers.places import PROBE
 
 EXPERIMENT = {
     "name": "tiny",
@@ -51,6 +54,7 @@ class Cluster:
     head: Entry
     worker: Entry
     mlflow: Entry
+    bucket: str
 
     def ask(self, path: str, token: str = "") -> bytes:
         """An answer of the head's Jobs API."""
@@ -92,14 +96,15 @@ def page(folder: Path) -> Iterator[Entry]:
 
 
 @pytest.fixture(scope="module")
-def cluster(folder: Path, database: postgres.PostgresServer, page: Entry) -> Iterator[Cluster]:
+def cluster(folder: Path, database: postgres.PostgresServer, page: Entry, s3_server: S3Server) -> Iterator[Cluster]:
+    bucket, s3 = s3_server.bucket(), {**CREDENTIALS, "AWS_ENDPOINT_URL": s3_server.url}
     token = secrets.token_hex(32)
     (folder / "token").write_text(token)
     (folder / "password").write_text(f"{postgres.PASSWORD}\n")
     gcs, jobs, agent, client, agent2, web = free_ports(6)
     server = f"{postgres.USER}@127.0.0.1:{database.port}"
     password = {"POSTGRES_PASSWORD_FILE": str(folder / "password")}
-    ray = {"RAY_AUTH_TOKEN_PATH": str(folder / "token"), "IGCV_NODE_ADDRESS": "127.0.0.1", "TMPDIR": str(folder)}
+    ray = {**s3, "RAY_AUTH_TOKEN_PATH": str(folder / "token"), "IGCV_NODE_ADDRESS": "127.0.0.1", "TMPDIR": str(folder)}
     head_variables = {
         "IGCV_PORT": gcs,
         "IGCV_JOBS_PORT": jobs,
@@ -107,11 +112,12 @@ def cluster(folder: Path, database: postgres.PostgresServer, page: Entry) -> Ite
         "IGCV_CPUS": "0",
         "IGCV_STORAGE": f"postgresql://{server}/igcv",
         "IGCV_TRACKING": f"http://127.0.0.1:{web}",
-        "IGCV_CHECKPOINTS": str(folder / "checkpoints"),
+        "IGCV_CHECKPOINTS": f"s3://{bucket}/checkpoints",
         "IGCV_RUNS": str(folder / "runs"),
         "RAY_ADDRESS": f"127.0.0.1:{gcs}",  # other clusters may run on this machine
     }
     store = {"IGCV_MLFLOW_STORE": f"postgresql+psycopg://{server}/mlflow", "IGCV_MLFLOW_PORT": web}
+    store |= {**s3, "IGCV_MLFLOW_ARTIFACTS": f"s3://{bucket}/artifacts"}
     entries = [
         Entry("mlflow", folder, {**password, **store}, "--workers", "1"),
         Entry("head", folder, {**ray, **password, **head_variables}, "--temp-dir", str(folder / "ray"),
@@ -131,6 +137,7 @@ def cluster(folder: Path, database: postgres.PostgresServer, page: Entry) -> Ite
             mlflow=entries[0],
             head=entries[1],
             worker=entries[2],
+            bucket=bucket,
         )
     finally:
         for entry in reversed(entries):
@@ -170,7 +177,7 @@ def test_mlflow_answers_to_its_names_alone(cluster: Cluster) -> None:
 
 
 def test_a_search_runs_and_everything_shows_it(
-    cluster: Cluster, page: Entry, database: postgres.PostgresServer
+    cluster: Cluster, page: Entry, database: postgres.PostgresServer, s3_server: S3Server
 ) -> None:
     assert page.health() is None, "waiting for a study is no fault"
     (cluster.folder / "experiment.yaml").write_text(yaml.safe_dump(EXPERIMENT))
@@ -183,6 +190,9 @@ def test_a_search_runs_and_everything_shows_it(
         assert connection.execute("SELECT count(*) FROM trials WHERE state = 'COMPLETE'").fetchone() == (2,)
     with psycopg.connect(database.url("mlflow")) as connection:
         assert connection.execute("SELECT count(*) FROM metrics WHERE key = 'accuracy'").fetchone() != (0,)
+    kept = [key for key in s3_server.keys(cluster.bucket) if not key.endswith(PROBE)]
+    assert {Path(key).name for key in kept} >= {"report.html", "trials.parquet"}
+    assert {key.partition("/")[0] for key in kept} == {"artifacts"}, "no checkpoint is left behind"
 
 
 def test_secrets_stand_in_no_command_line_and_no_log(cluster: Cluster, page: Entry) -> None:
@@ -194,6 +204,7 @@ def test_secrets_stand_in_no_command_line_and_no_log(cluster: Cluster, page: Ent
         told += path.read_text(errors="replace") if path.is_file() and path.suffix in (".log", ".out", ".err") else ""
     assert postgres.PASSWORD not in told
     assert cluster.token not in told
+    assert SECRET not in told
 
 
 def test_a_page_that_waits_for_a_study_can_be_stopped(tmp_path: Path) -> None:

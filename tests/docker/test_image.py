@@ -66,7 +66,10 @@ def test_images_have_pinned_tags_and_the_wheel_is_built_once() -> None:
     ]
     for stage in ("packages-cpu", "packages-cuda"):
         assert ("COPY", "--from=wheel /dist /dist") in stages()[stage]
-        assert any("--constraint constraints.txt /dist/*.whl" in rest for _, rest in stages()[stage])
+        assert any(
+            "set -- /dist/*.whl" in rest and '--constraint constraints.txt "$1[buckets]"' in rest
+            for _, rest in stages()[stage]
+        )
 
 
 def test_what_is_copied_exists_and_is_not_ignored() -> None:

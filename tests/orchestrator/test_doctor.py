@@ -21,6 +21,7 @@ from orchestrator.study import open_storage
 from tests.orchestrator.conftest import make_experiment
 from tests.postgres import PASSWORD, PostgresServer
 from tests.ray_cluster import RayCluster
+from tests.s3 import S3Server
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +72,16 @@ def test_each_fault_is_named_and_the_other_checks_go_on(
     assert words in message(findings, check)
     assert len(findings.found) >= 5
     assert "hunter2" not in str(findings.found)
+
+
+def test_a_bucket_is_written_to_and_left_as_it_was(tmp_path: Path, s3: S3Server) -> None:
+    bucket = s3.bucket()
+    findings = checked(make_experiment(tmp_path, checkpoints=s3.address(f"{bucket}/c")))
+    assert states(findings)["checkpoints"] == "ok", findings.found
+    assert not s3.keys(bucket)
+    findings = checked(make_experiment(tmp_path, checkpoints=s3.address("nobody-made-this/c")))
+    assert states(findings)["checkpoints"] == "fail"
+    assert "NO_SUCH_BUCKET" in message(findings, "checkpoints")
 
 
 def test_a_study_of_another_experiment_is_found_before_it_is_opened(tmp_path: Path) -> None:

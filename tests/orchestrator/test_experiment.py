@@ -36,13 +36,24 @@ def test_flops_are_twice_the_macs_and_the_tighter_limit_counts(tmp_path: Path) -
     assert experiment.budget.macs == 1_500_000
 
 
-def test_a_folder_may_be_a_file_address_and_nothing_else_is_taken_for_one(tmp_path: Path) -> None:
+def test_a_folder_may_be_a_file_address_or_a_bucket_and_nothing_else_is_taken_for_one(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     assert load_experiment(path, ("checkpoints=file:///shared/c",)).checkpoints == "/shared/c"
     assert load_experiment(path, ("data={name: npz, path: file:///d.npz}",)).data.path == "/d.npz"
+    assert load_experiment(path, ("checkpoints=s3://bucket/c?region=eu-west-1",)).checkpoints == (
+        "s3://bucket/c?region=eu-west-1"
+    )
+    assert load_experiment(path, ("data={name: parquet, path: gs://bucket/set}",)).data.path == "gs://bucket/set"
     for key in ("checkpoints", "data.path"):
-        with pytest.raises(ValueError, match=f"{key}: s3:// is no folder.*mount it"):
-            load_experiment(path, (f"{key}=s3://bucket/x",))
+        with pytest.raises(ValueError, match=f"{key}: hdfs:// is neither a folder nor a bucket"):
+            load_experiment(path, (f"{key}=hdfs://host/x",))
+        with pytest.raises(ValueError, match=f"{key}: s3://…@bucket/x: credentials stand in this address") as told:
+            load_experiment(path, (f"{key}=s3://key:hunter2@bucket/x",))
+        assert "hunter2" not in str(told.value)
+    with pytest.raises(ValueError, match="output: s3://bucket/x is a bucket; output is a folder"):
+        load_experiment(path, ("output=s3://bucket/x",))
+    with pytest.raises(ValueError, match=r"data\.name cifar10 reads a folder.*parquet and npz"):
+        load_experiment(path, ("data={name: cifar10, path: s3://bucket/x}",))
 
 
 def test_families_may_be_names_alone(tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ def test_attempts_are_told_from_other_experiments() -> None:
         ("output=runs", "output=/srv/igcv/runs"),
         ("checkpoints=ck", "checkpoints=/srv/igcv/ck"),
         ("data={name: npz, path: x.npz}", "data.path"),
+        ("checkpoints=s3://key:hunter2@bucket/c", "credentials stand in this address"),
         ("resources.pool=inline", "resources.pool"),
         ("budget.max_macs=10", "max_macs=10"),
         ("trails=3", "did you mean 'trials'"),
@@ -149,6 +150,11 @@ def test_what_would_fail_or_leak_on_the_cluster_is_never_sent(file: Path, change
     with pytest.raises(ValueError, match=message) as raised:
         read_submission(str(file), (change,))
     assert "hunter2" not in str(raised.value)
+
+
+def test_buckets_are_the_same_from_everywhere(file: Path) -> None:
+    sent = read_submission(str(file), ("checkpoints=s3://bucket/c", "data={name: parquet, path: gs://bucket/set}"))
+    assert (sent.checkpoints, sent.data.path) == ("s3://bucket/c", "gs://bucket/set")
 
 
 def test_a_password_inside_the_file_is_refused_and_a_variable_is_not(file: Path) -> None:

@@ -11,6 +11,7 @@ from orchestrator.trials import Trial
 from orchestrator.weights import FrontWeights, weights_file
 from tests.orchestrator.conftest import make_experiment
 from tests.orchestrator.making import metrics, trial
+from workers.places import Folder
 
 
 def ended(number: int, accuracy: float, macs: int, source: str = "search") -> Trial:
@@ -23,7 +24,7 @@ def end(weights: FrontWeights, folder: Path, found: Trial) -> None:
     checkpoint = folder / "checkpoints" / f"trial-{found.number:06d}.pt"
     checkpoint.parent.mkdir(exist_ok=True)
     checkpoint.write_text(str(found.number))
-    weights.take(found, checkpoint)
+    weights.take(found, Folder(checkpoint.parent), checkpoint.name)
 
 
 def kept(folder: Path) -> dict[str, str]:
@@ -61,7 +62,7 @@ def test_a_new_run_knows_the_front_and_removes_what_a_kill_left_behind(tmp_path:
     assert list(kept(tmp_path)) == ["trial-000001.pt"]
     checkpoint = tmp_path / "checkpoints/trial-000001.pt"
     checkpoint.write_text("newer")
-    weights.take(before[1], checkpoint)  # its driver died between telling and moving
+    weights.take(before[1], Folder(checkpoint.parent), checkpoint.name)  # its driver died between telling and moving
     assert kept(tmp_path) == {"trial-000001.pt": "newer"}
 
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from tests.workers.making import request, small_plan
-from workers.checkpoint import Checkpoint, Progress, previous, resume, save, signature
+from workers.checkpoint import Checkpoint, Progress, resume, save, signature
+from workers.places import previous
 from workers.records import EpochReport, TrainRequest
 
 REPORT = EpochReport(key="t", epoch=1, accuracy=0.25, train_loss=1.5, learning_rate=0.1, seconds=2.0)

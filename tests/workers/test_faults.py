@@ -16,7 +16,8 @@ import torch
 from tests.workers.making import images, numbers, png, request, run_through, small_plan, write_npz, write_shard
 from tests.workers.test_checkpoint import made
 from workers import guard, trainer
-from workers.checkpoint import previous, resume, save
+from workers.checkpoint import resume, save
+from workers.places import previous
 from workers.records import Failure, Metrics, TrainRequest
 
 CUT_EVERY = 5  # bytes

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.places import is_bucket
 from workers.records import DataSpec
 
 Split = Literal["train", "validation", "test"]
@@ -63,9 +64,13 @@ def open_source(spec: DataSpec) -> Source:
 
 
 def require_path(spec: DataSpec) -> Path:
-    """The spec's path. DataError where it is missing or does not exist."""
+    """The spec's path, a bucket's files copied to this machine. DataError where it is missing or does not exist."""
     if not spec.path:
         raise DataError(f"data.path is missing: the data set {spec.name!r} reads files; set data.path to their place")
+    if is_bucket(spec.path):
+        from workers.data.mirror import mirrored
+
+        return mirrored(spec.path)
     path = Path(spec.path).expanduser()
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; set data.path to where the images of {spec.name!r} lie")
