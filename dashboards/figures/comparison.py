@@ -29,7 +29,10 @@ class Line:
 def comparison_figure(lines: Sequence[Line], x_title: str, y_title: str, percent: bool = True) -> go.Figure:
     """One line for each search; a colour comes again with another dash."""
     figure = new_figure(460).update_xaxes(title=x_title, rangemode="tozero")
-    figure.update_yaxes(title=y_title, tickformat=".0%" if percent else "~s")
+    figure.update_yaxes(
+        title=y_title, tickformat=".0%" if percent else ",~g", rangemode="normal" if percent else "tozero"
+    )
+    figure.update_layout(showlegend=True)
     for index, line in enumerate(lines):
         colour = FAMILY_COLOURS[index % len(FAMILY_COLOURS)]
         dash = DASHES[index // len(FAMILY_COLOURS) % len(DASHES)]
@@ -58,11 +61,13 @@ def _add_band(figure: go.Figure, line: Line, error: Floats, colour: str) -> None
         )
 
 
-def write_figures(path: str | Path, title: str, figures: Mapping[str, go.Figure]) -> None:
-    """A page of its own that needs no network: each figure under its heading."""
+def write_figures(path: str | Path, title: str, words: str, figures: Mapping[str, go.Figure]) -> None:
+    """A page of its own that needs no network: what it shows in words, and each figure under its heading."""
     parts = [
         f"<h2>{safe(heading, 200)}</h2>{figure.to_html(full_html=False, include_plotlyjs=index == 0)}"
         for index, (heading, figure) in enumerate(figures.items())
     ]
-    head = f'<meta charset="utf-8"><title>{safe(title, 200)}</title><style>body{{font-family:sans-serif}}</style>'
-    Path(path).write_text(f"<!doctype html><html><head>{head}</head><body>{''.join(parts)}</body></html>")
+    style = "body{font-family:sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}h2{margin:2rem 0 0}"
+    head = f'<meta charset="utf-8"><title>{safe(title, 200)}</title><style>{style}</style>'
+    body = f"<h1>{safe(title, 200)}</h1><p>{safe(words, 2000)}</p>{''.join(parts)}"
+    Path(path).write_text(f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>')

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
+from dashboards.words import count
 from orchestrator.sampler.encoding import Floats
-from orchestrator.simulator.simulate import Reached, SimulationResult
+from orchestrator.simulator.simulate import Reached, Settings, SimulationResult
 
 MOMENTS = 200  # of the virtual clock
 MOST_POINTS = 2000  # of a line
@@ -121,8 +122,8 @@ def write_page(result: SimulationResult, path: str | Path) -> None:
         return [
             Line(
                 name=title(row),
-                x=np.array([float(part.trainings) for part in row.pace]),
-                y=np.array([scale * float(getattr(part, name)) for part in row.pace]),
+                x=np.array([float(part.trainings) for part in row.pace if getattr(part, name)]),
+                y=np.array([scale * float(getattr(part, name)) for part in row.pace if getattr(part, name)]),
             )
             for row in result.rows
         ]
@@ -134,6 +135,7 @@ def write_page(result: SimulationResult, path: str | Path) -> None:
     write_figures(
         path,
         "Simulated searches",
+        _words(result.settings),
         {
             "Against trainings": comparison_figure(counted, "trainings", share),
             "Against simulated time": comparison_figure(timed, "seconds of the simulated clock", share),
@@ -141,4 +143,23 @@ def write_page(result: SimulationResult, path: str | Path) -> None:
             "One proposal": comparison_figure(pace("proposal_seconds", 1e3), "trainings", "mean, ms", False),
             "Memory of the simulator": comparison_figure(pace("memory_mib", 1.0), "trainings", "MiB", False),
         },
+    )
+
+
+def _words(settings: Settings) -> str:
+    """What was simulated."""
+    limits = {"MACs": settings.max_macs, "parameters": settings.max_params}
+    within = [f"at most {most:,} {name}" for name, most in limits.items() if most is not None]
+    stopping = (
+        f"pauses after {', '.join(map(str, settings.rungs))} epochs, by {settings.stopped_by}, eta {settings.eta:g}"
+    )
+    return "; ".join(
+        [
+            count(settings.trials, "trial"),
+            count(settings.workers, "worker"),
+            count(len(settings.seeds), "search", "searches") + " of each sampler",
+            *within,
+            *([stopping] if settings.rungs else []),
+            "bands are one standard error of the searches; pace and memory are those of this machine, in the first of them",
+        ]
     )

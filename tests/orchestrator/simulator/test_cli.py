@@ -42,7 +42,9 @@ def test_simulate_compares_samplers_and_draws_them(tmp_path: Path) -> None:
     assert ours["distinct"] == [12, 12]
     assert len(ours["by_trainings"]["mean"]) == 12
     assert ours["by_seconds"]["mean"][-1] == pytest.approx(ours["by_trainings"]["mean"][-1])
-    assert "nsga2 (raw)" in page.read_text()
+    drawn = page.read_text()
+    assert "nsga2 (raw)" in drawn
+    assert "12 trials; 2 workers; 2 searches of each sampler; at most 12,000 MACs; bands are" in drawn
 
 
 def test_simulate_tells_a_table(tmp_path: Path) -> None:
