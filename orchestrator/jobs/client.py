@@ -25,8 +25,8 @@ from orchestrator.jobs.submitting import Job, JobRequest
 ADDRESS = "http://127.0.0.1:8265"
 OVERRIDES = "RAY_API_SERVER_ADDRESS"  # Ray prefers RAY_ADDRESS to what it is given, and this variable to both
 TAKEN = "already exists"
-for talkative in ("job.sdk", "dashboard_sdk"):
-    logging.getLogger(f"ray.dashboard.modules.{talkative}").setLevel(logging.WARNING)
+for talkative in ("dashboard.modules.job.sdk", "dashboard.modules.dashboard_sdk", "_private.runtime_env.packaging"):
+    logging.getLogger(f"ray.{talkative}").setLevel(logging.WARNING)
 
 
 @dataclass(slots=True)
