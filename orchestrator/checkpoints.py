@@ -35,17 +35,14 @@ class Checkpoints:
 
     def sweep(self, trials: Iterable[Trial]) -> None:
         """Ends the trials that had ended when their driver was killed before it did this. OSError: no such place."""
-        ended = {self._name(trial): trial for trial in trials if trial.phase in ENDED}
-        stems = {name.partition(".")[0]: name for name in ended}
-        present = {stem for name in self._place.names() if (stem := name.partition(".")[0]) in stems}
-        for stem in present:
-            self._end(ended[stems[stem]], alone=False)
+        ended = {_stem(self._name(trial)): trial for trial in trials if trial.phase in ENDED}
+        for stem in ended.keys() & {_stem(name) for name in self._place.names()}:
+            self._end(ended[stem], alone=False)
 
     def ended(self, trial: Trial) -> None:
         """The trial's checkpoint is taken by the keeper, or goes."""
-        alone = (
-            trial.epochs <= 1 and trial.attempts <= 1
-        )  # neither one before nor what killed workers left half-written
+        # otherwise there may be the one before, and what killed workers left half-written
+        alone = trial.epochs <= 1 and trial.attempts <= 1
         if self._thread is None:
             self._end(trial, alone)
         else:
@@ -68,3 +65,8 @@ class Checkpoints:
         except OSError as error:
             self._say(f"trial {trial.number}: its checkpoint stays where it is for now ({error})")
             self._left.append(trial)
+
+
+def _stem(name: str) -> str:
+    """What a checkpoint's file and those beside it share."""
+    return name.partition(".")[0]

@@ -99,7 +99,7 @@ def _run(opened: OpenSearch, runner: str, progress: Progress, display: Display) 
         ended_rows = [rows.row(trial) for trial in opened.trials]
         for sink in sinks:
             sink.update(ended_rows)
-        _checkpoints(opened, one_recipe(experiment), display.say).sweep(opened.trials)
+        _sweep(opened, display.say)
     else:
         reason, proposal_seconds = _search(opened, runner, rows, sinks, display)
     display.say("writing the table and the report")
@@ -145,12 +145,12 @@ def _search(
         experiment.references,
         experiment.measured,
     )
+    training = one_recipe(experiment)
     with ExitStack() as stack:
         display.say(_starting(experiment))
         most = experiment.trials and experiment.trials + len(experiment.references)
         pool = make_pool(experiment.resources, runner, most, display.say)
         stack.callback(pool.close)
-        training = one_recipe(experiment)
         search = Search(
             opened.study,
             opened.trials,
@@ -165,6 +165,14 @@ def _search(
         )
         stack.enter_context(interruptible(search, display.say))
         return search.run(), proposing.seconds
+
+
+def _sweep(opened: OpenSearch, say: Say) -> None:
+    """What a driver left that died at its end goes; where it cannot be reached, the finished search is shown all the same."""
+    try:
+        _checkpoints(opened, one_recipe(opened.prepared.experiment), say).sweep(opened.trials)
+    except (OSError, ValueError) as error:
+        say(f"checkpoints that are left, if any, stay where they are ({error})")
 
 
 def _checkpoints(opened: OpenSearch, training: OneRecipe, say: Say) -> Checkpoints:

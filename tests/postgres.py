@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote
+
+from tests.ray_cluster import free_port
 
 USER = "searcher"
 PASSWORD = "s3cret/{0}:%@pass"  # every character that a URL, a format string or an ini file might trip over
@@ -115,11 +116,3 @@ class PostgresServer:
         except psycopg.OperationalError:
             return False
         return True
-
-
-def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.postgres import free_port
+from tests.ray_cluster import free_port
 
 SECONDS_TO_START = 60
 SECRET = "s3cr3t-of-the-bucket"

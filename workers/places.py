@@ -93,9 +93,7 @@ def place_of_file(address: str | Path) -> tuple[Place, str]:
     if not is_bucket(str(address)):
         path = Path(address)
         return Folder(path.parent), path.name
-    whole = Bucket.at(checked_address(str(address)))
-    prefix, _, name = whole.prefix.rpartition("/")
-    return Bucket(whole.scheme, whole.owner, prefix, whole.options), name
+    return Bucket.at(checked_address(str(address))).parted()
 
 
 def is_bucket(address: str) -> bool:
@@ -239,6 +237,11 @@ class Bucket:
                 f"{self.address}: cannot be written to ({_brief(error)}); is the bucket there, and does this machine have "
                 "credentials (AWS_… variables, GOOGLE_APPLICATION_CREDENTIALS, or its role) that may write to it?"
             ) from error
+
+    def parted(self) -> tuple[Bucket, str]:
+        """Where this is the address of a file: the place that it lies in, and its name there."""
+        prefix, _, name = self.prefix.rpartition("/")
+        return Bucket(self.scheme, self.owner, prefix, self.options), name
 
     def names(self) -> list[str]:
         return [name for name, _, _ in self.listing()]

@@ -65,6 +65,9 @@ def test_a_search_in_a_bucket_goes_on_after_a_kill_and_leaves_nothing_there(fold
     assert not kept(folder, s3)
     secret = SECRET.encode()
     assert not [file for file in folder.rglob("*") if file.is_file() and secret in file.read_bytes()]
+    gone = f"checkpoints={s3.address('nobody-made-this/x')}"
+    again = igcv(folder, "search", "experiment.yaml", "training.epochs=40", gone)
+    assert again.exit_code == 0, "a finished search needs no bucket to be shown"
 
 
 def test_a_bucket_that_is_not_there_is_found_before_anything_starts(folder: Path, s3: S3Server) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workers.data.cache import cache_folder
 from workers.data.source import DataError
-from workers.places import Bucket, checked_address, place_of_file
+from workers.places import Bucket, checked_address
 
 SUFFIXES = (".parquet", ".npz")
 
@@ -36,7 +36,7 @@ def mirrored(address: str) -> Path:
 def _copied(address: str, cache: Path) -> Path:
     bucket, name = Bucket.at(checked_address(address)), ""
     if bucket.prefix.endswith(SUFFIXES):
-        bucket, name = _around(address)
+        bucket, name = bucket.parted()
         wanted = [entry for entry in bucket.listing() if entry[0] == name]
     else:
         wanted = [entry for entry in bucket.listing(deep=True) if entry[0].endswith(SUFFIXES)]
@@ -49,13 +49,6 @@ def _copied(address: str, cache: Path) -> Path:
         if not name:
             _drop_others(folder, {folder / file for file, _, _ in wanted})
     return folder / name
-
-
-def _around(address: str) -> tuple[Bucket, str]:
-    """The bucket's part that a file lies in, and the file's name."""
-    found, name = place_of_file(address)
-    assert isinstance(found, Bucket)
-    return found, name
 
 
 def _copy(bucket: Bucket, name: str, size: int, changed: int, target: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from tests.ray_cluster import free_port
 
 SECONDS_TO_START = 120
 WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # three processes less to start
@@ -20,7 +21,7 @@ class Server:
     """A server that can be stopped and started again at the same port. `command` ends before its `--port`."""
 
     def __init__(self, command: list[str], log: Path) -> None:
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._command = [*command, "--port", str(port), "--workers", "1"]
         self._log = log
@@ -67,10 +68,3 @@ class Server:
             return self.get("/health") == b"OK"
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
