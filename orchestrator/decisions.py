@@ -436,7 +436,7 @@ class Decisions:
     def _partial(self, trial: Trial, epoch: int) -> Partial | None:
         """What is known of a trial after so many epochs; one that nobody reported counts as the next. None: nothing."""
         told = {report.epoch: report for report in trial.curve if report.epoch <= epoch}
-        if not told or not self.promotion.epochs:
+        if not told or not self.promotion.epochs or trial.candidate.architecture is None:
             return None
         accuracy, accuracies = told[max(told)].accuracy, []
         for number in range(epoch, 0, -1):
@@ -446,7 +446,7 @@ class Decisions:
         return Partial(
             costs=tuple(cost for cost in map(trial.cost, self.costs) if cost is not None),
             size=(float(exact.macs), float(exact.params)),
-            family=trial.candidate.family,
+            architecture=trial.candidate.architecture,
             accuracies=tuple(reversed(accuracies)),
             seconds=sum(report.seconds for report in told.values()) / len(told),
         )

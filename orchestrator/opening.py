@@ -14,7 +14,9 @@ from orchestrator.decisions import CostName
 from orchestrator.experiment import Experiment
 from orchestrator.lease import Lease
 from orchestrator.promotion import Promotion, default_rungs, make_promotion
+from orchestrator.sampler.model import traits_of
 from orchestrator.sampler.proposer import Observation
+from orchestrator.sampler.source import FeasibleSource
 from orchestrator.storage_address import JOURNAL, check_storage
 from orchestrator.study import JOURNAL_NAME, Study, claim, open_storage, reachable
 from orchestrator.tracking.address import redact, tracking_uri
@@ -76,7 +78,7 @@ def prepare(experiment: Experiment) -> Prepared:
         data=data,
         catalogue=catalogue,
         feasible=feasible,
-        promotion=_promotion(experiment, reference_point),
+        promotion=_promotion(experiment, feasible, reference_point),
         reference_point=reference_point,
         warm=_earlier(experiment, catalogue),
     )
@@ -124,13 +126,14 @@ def cost_names(experiment: Experiment) -> tuple[CostName, ...]:
     return tuple(name for name in experiment.objectives if name != "accuracy")
 
 
-def _promotion(experiment: Experiment, reference_point: tuple[float, ...]) -> Promotion:
+def _promotion(experiment: Experiment, feasible: FeasibleSet, reference_point: tuple[float, ...]) -> Promotion:
     epochs = experiment.recipe().epochs
     stopping = experiment.early_stopping
     if stopping is None:
         return Promotion((), 3.0, epochs)
     rungs = stopping.rungs or default_rungs(stopping.first, stopping.eta, epochs)
-    return make_promotion(rungs, stopping.eta, epochs, stopping.by, reference_point)
+    traits = traits_of(FeasibleSource(feasible))
+    return make_promotion(rungs, stopping.eta, epochs, stopping.by, reference_point, traits)
 
 
 def _cost_bound(name: CostName, experiment: Experiment, feasible: FeasibleSet) -> float:

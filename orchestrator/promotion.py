@@ -11,24 +11,24 @@ non-dominated sorting follows Schmucker et al., "Multi-objective Asynchronous Su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.extrapolation import Extrapolation, Partial
+from orchestrator.extrapolation import Extrapolation, Partial, Traits, no_traits
 from search_spaces.pareto import non_dominated_ranks
 
 SHARE_BETWEEN_RANKINGS = 64  # a rung is ranked again when it grew by one part in so many; at first at each arrival
 
 
 StoppedBy = Literal["promise", "rank"]
-Order = Callable[[dict[int, Partial]], list[int] | None]
+Order = Callable[[Iterable[int]], list[int] | None]
 
 
-def _by_rank_alone(partials: dict[int, Partial]) -> None:
+def _by_rank_alone(waiting: Iterable[int]) -> None:
     return None
 
 
@@ -41,18 +41,15 @@ class Rung:
 
     points: dict[int, tuple[float, ...]] = field(default_factory=dict)  # trial -> (error, cost, …), minimised
     promoted: set[int] = field(default_factory=set)
-    partials: dict[int, Partial] = field(default_factory=dict)
     by_promise: Order = _by_rank_alone
     _is_guessed: bool = False  # the order is by promise
     _order: list[int] = field(default_factory=list)  # from best to worst, as last ranked
     _changes: int = 0  # since then
     _next: int = 0  # all before this place in the order are past the rung
 
-    def enter(self, trial: int, point: tuple[float, ...], partial: Partial | None = None) -> None:
+    def enter(self, trial: int, point: tuple[float, ...]) -> None:
         """A trial pauses here. One that is here already, as after a resume, keeps its point."""
         self.points.setdefault(trial, point)
-        if partial is not None:
-            self.partials.setdefault(trial, partial)
         self._changes += 1
 
     def learn(self) -> None:
@@ -61,7 +58,6 @@ class Rung:
 
     def leave(self, trial: int) -> None:
         """Forgets a trial that failed later; its place is free again."""
-        self.partials.pop(trial, None)
         if self.points.pop(trial, None) is not None:
             self.promoted.discard(trial)
             self._changes += 1
@@ -80,8 +76,7 @@ class Rung:
         return None
 
     def _rank(self) -> None:
-        waiting = {trial: partial for trial, partial in self.partials.items() if trial not in self.promoted}
-        guessed = self.by_promise(waiting)
+        guessed = self.by_promise(trial for trial in self.points if trial not in self.promoted)
         self._is_guessed = guessed is not None
         if guessed is not None:
             self._order, self._changes, self._next = guessed, 0, 0
@@ -117,12 +112,14 @@ class Promotion:
 
     def enter(self, trial: int, rung: int, point: tuple[float, ...], partial: Partial | None = None) -> None:
         """partial: what is known of it at this rung, where it is to be extrapolated."""
-        self.rungs[rung].enter(trial, point, partial)
+        if self._extrapolation is not None and partial is not None:
+            self._extrapolation.enter(trial, partial)
+        self.rungs[rung].enter(trial, point)
 
     def finish(self, trial: int, partial: Partial) -> None:
         """A trial of the search was trained to the end."""
         if self._extrapolation is not None and self.epochs:
-            self._extrapolation.finish(trial, partial)
+            self._extrapolation.enter(trial, partial)
             for rung in self.rungs:
                 rung.learn()
 
@@ -130,6 +127,8 @@ class Promotion:
         self.rungs[rung].promoted.add(trial)
 
     def leave(self, trial: int) -> None:
+        if self._extrapolation is not None:
+            self._extrapolation.leave(trial)
         for rung in self.rungs:
             rung.leave(trial)
 
@@ -137,7 +136,7 @@ class Promotion:
         extrapolation = self._extrapolation
         if extrapolation is None:
             return _by_rank_alone
-        return lambda partials: extrapolation.order(epoch, partials)
+        return lambda waiting: extrapolation.order(epoch, waiting)
 
     def next(self, paused: dict[int, int], finishing: bool = False) -> int | None:
         """The paused trial (number -> rung) to let on now, highest rung first; None where none deserves it.
@@ -156,11 +155,17 @@ class Promotion:
 
 
 def make_promotion(
-    epochs: tuple[int, ...], eta: float, last_epoch: int, by: StoppedBy, reference: tuple[float, ...]
+    epochs: tuple[int, ...],
+    eta: float,
+    last_epoch: int,
+    by: StoppedBy,
+    reference: tuple[float, ...],
+    traits: Traits = no_traits,
 ) -> Promotion:
     """reference: the worst (error, *costs) that counts. With three costs or more no promise is known: rank decides."""
     is_known = by == "promise" and len(reference) <= 3
-    return Promotion(epochs, eta, last_epoch, Extrapolation(reference) if is_known else None)
+    extrapolation = Extrapolation(reference, (*epochs, last_epoch), traits) if is_known else None
+    return Promotion(epochs, eta, last_epoch, extrapolation)
 
 
 def default_rungs(first: int, eta: float, last_epoch: int) -> tuple[int, ...]:

@@ -92,6 +92,7 @@ class Rungs(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--seen", type=click.IntRange(0), default=0, show_default=True, help="Which recorded seed the search sees."
 )
+@click.option("--even-seconds", is_flag=True, help="Count each recorded epoch as one second, however long it took.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A page of figures (HTML).")
 @click.option("--json", "as_json", is_flag=True, help="Print all as JSON on stdout.")
 def simulate(
@@ -112,6 +113,7 @@ def simulate(
     eta: float,
     stop_by: StoppedBy,
     seen: int,
+    even_seconds: bool,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -123,6 +125,8 @@ def simulate(
     from orchestrator.simulator.simulate import Settings, simulate_world
     from orchestrator.simulator.summary import facts, result_table, write_page
 
+    if even_seconds and synthetic is not None:
+        raise click.UsageError("--even-seconds is for recorded trainings; made-up ones last as long as they are made to")
     for name in samplers:
         check_sampler(name)
     settings = Settings(
@@ -140,6 +144,7 @@ def simulate(
         eta=eta,
         stopped_by=stop_by,
         seen=seen,
+        even_seconds=even_seconds,
     )
     world = (
         _recorded(source, overrides, settings)
@@ -183,7 +188,9 @@ def _recorded(source: str, overrides: tuple[str, ...], settings: Settings) -> Wo
 
     if overrides:
         raise ValueError(f"{' '.join(overrides)}: KEY=VALUE belongs to an experiment file, with --synthetic SEED")
-    return RecordedWorld(read_table(source), settings.max_macs, settings.max_params, settings.seen)
+    return RecordedWorld(
+        read_table(source), settings.max_macs, settings.max_params, settings.seen, settings.even_seconds
+    )
 
 
 def _made_up(source: str, overrides: tuple[str, ...], settings: Settings, seed: int) -> World:

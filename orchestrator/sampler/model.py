@@ -5,7 +5,7 @@ The log makes errors of small and of good networks comparable, and leaves a clos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from orchestrator.sampler.history import Row, targets
 from orchestrator.sampler.source import CandidateSource
 from orchestrator.sampler.surrogate import Data, GaussianProcess, Hyperparameters, fit
 from search_spaces.block_costs import Integers
+from search_spaces.space import Architecture
 
 SAMPLE = 512  # draws from which the scales of the columns are learnt
 SHRINKAGE = 1.0  # of a line's slopes towards 0
@@ -100,6 +101,12 @@ class CostModel:
         """A constant, and the logarithms of the exact costs about their usual size."""
         logs = np.log(np.maximum(self._source.costs(codes), 1.0))
         return np.column_stack([np.ones(len(codes)), logs - self._encoder.usual_log_costs])
+
+
+def traits_of(source: CandidateSource) -> Callable[[Architecture], Floats]:
+    """What tells architectures of a source apart, as a row (columns,) of the accuracy's model; ValueError for others."""
+    model = AccuracyModel(source)
+    return lambda architecture: model.rows(source.encode([architecture]))[0, :-1]
 
 
 def _aligned(y: Floats, earlier: npt.NDArray[np.bool_]) -> Floats:

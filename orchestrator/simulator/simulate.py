@@ -10,6 +10,7 @@ import numpy as np
 from orchestrator.decisions import CostName, Limits
 from orchestrator.promotion import StoppedBy, make_promotion
 from orchestrator.sampler.encoding import Floats
+from orchestrator.sampler.model import traits_of
 from orchestrator.sampler.named import OPTUNA, proposer_over
 from orchestrator.simulator.engine import Log, Simulation
 from orchestrator.simulator.tables import Table
@@ -32,6 +33,7 @@ class Settings:
 
     raw: each sampler of Optuna also unguarded, so that duplicates and proposals over the budget count as trainings.
     rungs: epochs at which trainings pause (none: no early stopping). ahead: proposals made before they are needed.
+    even_seconds: each recorded epoch counts as one second.
     """
 
     max_macs: int | None = None
@@ -50,6 +52,7 @@ class Settings:
     stopped_by: StoppedBy = "promise"
     ahead: int = 0
     seen: int = 0  # which of a network's seeds the search sees
+    even_seconds: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,7 @@ class SimulationResult:
 
 def simulate(table: Table, settings: Settings, say: Callable[[str], None] = lambda _: None) -> SimulationResult:
     """Searches a table of recorded trainings. ValueError where nothing keeps the budget or a sampler is unknown."""
-    world = RecordedWorld(table, settings.max_macs, settings.max_params, settings.seen)
+    world = RecordedWorld(table, settings.max_macs, settings.max_params, settings.seen, settings.even_seconds)
     return simulate_world(world, settings, say)
 
 
@@ -127,7 +130,9 @@ def simulate_world(world: World, settings: Settings, say: Callable[[str], None] 
 
 def _search(world: World, settings: Settings, reference: Sequence[float], name: str, guarded: bool, seed: int) -> Log:
     proposer = proposer_over(world.source, name, settings.costs, reference, seed, guarded)
-    promotion = make_promotion(settings.rungs, settings.eta, world.epochs, settings.stopped_by, tuple(reference))
+    promotion = make_promotion(
+        settings.rungs, settings.eta, world.epochs, settings.stopped_by, tuple(reference), traits_of(world.source)
+    )
     limits = Limits(trials=settings.trials, ahead=settings.ahead)
     return Simulation(world, proposer, limits, promotion, settings.costs, settings.workers).run()
 

@@ -160,6 +160,7 @@ def _words(settings: Settings) -> str:
             count(len(settings.seeds), "search", "searches") + " of each sampler",
             *within,
             *([stopping] if settings.rungs else []),
+            *(["each epoch counted as one second"] if settings.even_seconds else []),
             "bands are one standard error of the searches; pace and memory are those of this machine, in the first of them",
         ]
     )

@@ -47,13 +47,19 @@ class World(Protocol):
 
 
 class RecordedWorld:
-    """A table within limits on MACs and parameters. The search sees one seed, the mean scores."""
+    """A table within limits on MACs and parameters. The search sees one seed, the mean scores.
 
-    def __init__(self, table: Table, max_macs: int | None, max_params: int | None, seen: int = 0) -> None:
+    even_seconds: an epoch takes one second, whatever the table says of how busy its machine was.
+    """
+
+    def __init__(
+        self, table: Table, max_macs: int | None, max_params: int | None, seen: int = 0, even_seconds: bool = False
+    ) -> None:
         self.table = table
         self.source = TableSource(table, max_macs, max_params)
         self.epochs = table.epochs
         self._seen = seen
+        self._even_seconds = even_seconds
 
     def course(self, architecture: Architecture) -> Course:
         """Without curves a training is one epoch of one second. The last epoch gives the seed that the search sees."""
@@ -61,9 +67,8 @@ class RecordedWorld:
         last = recorded.seeds[min(self._seen, len(recorded.seeds) - 1)]
         if not recorded.curve:
             return Course(curve=(last,) * self.epochs, epoch_seconds=(1.0,) * self.epochs)
-        return Course(
-            curve=(*recorded.curve[:-1], last), epoch_seconds=recorded.epoch_seconds or (1.0,) * len(recorded.curve)
-        )
+        known = () if self._even_seconds else recorded.epoch_seconds
+        return Course(curve=(*recorded.curve[:-1], last), epoch_seconds=known or (1.0,) * len(recorded.curve))
 
     def costs(self, architecture: Architecture) -> tuple[int, int]:
         macs, params = self.table.costs[self._row(architecture)].tolist()

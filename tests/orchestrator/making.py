@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.trials import Candidate, Trial
 from search_spaces.cost import Cost
+from search_spaces.space import Architecture
 from workers.records import EpochReport, Failure, Metrics
 
 
@@ -12,7 +13,7 @@ def candidate(name: str = "a", macs: int = 100, source: str = "search") -> Candi
         name=name,
         source="reference" if source == "reference" else "search",
         family="igcv2",
-        architecture=None,
+        architecture=Architecture(family="igcv2", values=(("width", macs),)) if source == "search" else None,
         plan_key=name,
         cost=Cost(params_conv=10, macs_conv=macs),
     )

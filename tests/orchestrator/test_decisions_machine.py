@@ -214,7 +214,7 @@ class ChaosByPromise(Chaos):
     """The same where trials go on by what they may still add to the front."""
 
     def new_promotion(self) -> Promotion:
-        return Promotion(RUNGS, 2.0, LAST, Extrapolation((1.0, 1e6)))
+        return Promotion(RUNGS, 2.0, LAST, Extrapolation((1.0, 1e6), (*RUNGS, LAST)))
 
 
 Chaos.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)

@@ -2,52 +2,107 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from orchestrator.decisions import Decisions, Joined, Launch, Limits, Recorded, Said
-from orchestrator.extrapolation import LEAST_FINALS, Extrapolation, Partial
+from orchestrator.extrapolation import LEAST_FINALS, Extrapolation, Floats, Partial
 from orchestrator.promotion import Promotion, make_promotion
 from orchestrator.simulator.simulate import Settings, simulate
 from orchestrator.simulator.tables import read_table
+from search_spaces.space import Architecture
 from tests.orchestrator.making import metrics, report, trial
 
 REFERENCE = (1.0, 1000.0)
+EPOCHS = (1, 2, 4)
 TABLE = Path(__file__).parents[2] / "docs/results/cifar10-16px.parquet"
 
 
-def partial(macs: float, final: float, epochs: int = 4, seconds: float = 1.0) -> Partial:
+def partial(macs: float, final: float, epochs: int = 4, seconds: float = 1.0, condition: str = "strict") -> Partial:
     """A curve that climbs to its final accuracy in four epochs."""
     curve = tuple(final * share for share in (0.5, 0.75, 0.9, 1.0))[:epochs]
-    return Partial(costs=(macs,), size=(macs, macs), family="igcv2", accuracies=curve, seconds=seconds)
+    architecture = Architecture(family="igcv2", values=(("width", int(macs)), ("condition", condition)))
+    return Partial(
+        costs=(macs,), size=(macs, macs), architecture=architecture, accuracies=curve, seconds=seconds
+    )
 
 
 def learned(count: int = 12) -> Extrapolation:
     """Networks of which the larger are better."""
-    extrapolation = Extrapolation(REFERENCE)
+    extrapolation = Extrapolation(REFERENCE, EPOCHS)
     for number in range(count):
         macs = 100.0 + 50 * number
-        extrapolation.finish(number, partial(macs, 0.4 + 0.0004 * macs + 0.01 * (number % 2)))
+        extrapolation.enter(number, partial(macs, 0.4 + 0.0004 * macs + 0.01 * (number % 2)))
     return extrapolation
 
 
+def order(extrapolation: Extrapolation, epoch: int, waiting: dict[int, Partial]) -> list[int] | None:
+    for trial, each in waiting.items():
+        extrapolation.enter(trial, each)
+    return extrapolation.order(epoch, waiting)
+
+
 def test_nothing_is_guessed_from_too_few() -> None:
-    assert learned(LEAST_FINALS - 1).order(1, {99: partial(300, 0.6, 1)}) is None
-    assert learned(LEAST_FINALS).order(1, {99: partial(300, 0.9, 1)}) == [99]
+    assert order(learned(LEAST_FINALS - 1), 1, {99: partial(300, 0.6, 1)}) is None
+    assert order(learned(LEAST_FINALS), 1, {99: partial(300, 0.9, 1)}) == [99]
 
 
 def test_who_may_add_most_is_first_and_who_can_add_least_is_not_before_others() -> None:
     waiting = {50: partial(300, 0.55, 2), 51: partial(300, 0.70, 2), 52: partial(310, 0.05, 2)}
-    order = learned().order(2, waiting)
-    assert order is not None
-    assert order[0] == 51
-    assert 52 not in order[:2]
+    ordered = order(learned(), 2, waiting)
+    assert ordered is not None
+    assert ordered[0] == 51
+    assert 52 not in ordered[:2]
 
 
 def test_of_two_alike_the_quicker_is_first() -> None:
     slow, quick = partial(300, 0.7, 2, seconds=9.0), partial(300, 0.7, 2, seconds=1.0)
-    assert learned().order(2, {50: slow, 51: quick}) == [51, 50]
+    assert order(learned(), 2, {50: slow, 51: quick}) == [51, 50]
+
+
+def test_what_tells_architectures_apart_counts_where_costs_and_curves_do_not() -> None:
+    def traits(architecture: Architecture) -> Floats:
+        return np.array([float(dict(architecture.values)["condition"] == "strict")])
+
+    extrapolation = Extrapolation(REFERENCE, EPOCHS, traits)
+    for number in range(40):
+        condition = ("strict", "loose")[number % 2]
+        last = 0.6 if condition == "strict" else 0.3
+        curve = (0.2, 0.25, 0.3, last)
+        each = partial(300 + number, 1.0, condition=condition)
+        extrapolation.enter(number, replace(each, accuracies=curve))
+    loose = replace(partial(200, 1.0, condition="loose"), accuracies=(0.2,))
+    strict = replace(partial(200, 1.0, condition="strict"), accuracies=(0.2,))
+    ordered = order(extrapolation, 1, {50: loose, 51: strict})
+    assert ordered is not None
+    assert ordered[0] == 51
+
+
+def test_the_few_that_were_let_on_do_not_speak_for_those_that_were_not() -> None:
+    """Luck at the first rung does not last; all went on to the second, only those best there to the end."""
+    rng = np.random.default_rng(5)
+    skill = rng.normal(0.5, 0.05, 60)
+    curves = np.column_stack([skill + rng.normal(0, 0.05, 60), skill + rng.normal(0, 0.01, 60), skill, skill])
+    extrapolation = Extrapolation(REFERENCE, EPOCHS)
+    best = set(np.argsort(-curves[:, 1])[:12].tolist())
+    for number, curve in enumerate(curves):
+        accuracies = tuple(curve) if number in best else tuple(curve[:2])
+        extrapolation.enter(number, replace(partial(500, 1.0), accuracies=accuracies))
+    for number in range(100, 160):
+        extrapolation.enter(number, replace(partial(500, 1.0), accuracies=(float(curves[number - 100, 0]),)))
+    mean, deviation = extrapolation._final_log_errors(1, list(range(100, 160)))
+    off = mean - np.log(1 - skill)
+    assert abs(off.mean()) < 0.03, "those let on are better by 0.14 than the rest"
+    assert np.log(1 - skill[sorted(best)]).mean() < np.log(1 - skill).mean() - 0.1
+    assert 0.5 < off.std() / deviation.mean() < 2, "the uncertainty is of the size of the errors"
+
+
+def test_a_failed_trial_teaches_nothing() -> None:
+    extrapolation = learned(LEAST_FINALS)
+    extrapolation.leave(0)
+    assert order(extrapolation, 1, {99: partial(300, 0.9, 1)}) is None
 
 
 def test_one_in_eta_goes_on_and_at_the_end_whoever_may_still_add() -> None:
@@ -82,7 +137,7 @@ def test_three_costs_are_ranked() -> None:
 
 
 def decisions() -> Decisions:
-    return Decisions(Limits(trials=40, ahead=0), Promotion((1, 2), 2.0, 4, Extrapolation((1.0, 5000.0))))
+    return Decisions(Limits(trials=40, ahead=0), Promotion((1, 2), 2.0, 4, Extrapolation((1.0, 5000.0), EPOCHS)))
 
 
 def test_a_resumed_search_lets_the_same_trials_go_on() -> None:

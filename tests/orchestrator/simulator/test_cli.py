@@ -47,6 +47,21 @@ def test_simulate_compares_samplers_and_draws_them(tmp_path: Path) -> None:
     assert "12 trials; 2 workers; 2 searches of each sampler; at most 12,000 MACs; bands are" in drawn
 
 
+def test_epochs_may_count_instead_of_seconds(tmp_path: Path) -> None:
+    path, page = write(tmp_path / "t.parquet"), tmp_path / "page.html"
+    common = ("--reference-error", 0.7, "--trials", 6, "--seeds", 1, "--sampler", "uniform", "--even-seconds", "--json")
+    result = call("simulate", path, *common, "-o", page)
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.stdout)["samplers"]
+    epochs = read_table(path).epochs
+    assert row["by_seconds"]["at"][-1] == pytest.approx(6 * epochs)
+    assert "each epoch counted as one second" in page.read_text()
+    (tmp_path / "e.yaml").write_text(FILE)
+    result = call("simulate", "--synthetic", 1, tmp_path / "e.yaml", "--even-seconds")
+    assert result.exit_code == 2
+    assert "--even-seconds is for recorded trainings" in result.output
+
+
 def test_simulate_tells_a_table(tmp_path: Path) -> None:
     result = call("simulate", write(tmp_path / "t.parquet"), "--trials", 6, "--seeds", 2, "--reference-error", 0.7)
     assert result.exit_code == 0, result.output

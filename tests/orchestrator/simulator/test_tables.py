@@ -52,6 +52,8 @@ def test_the_search_sees_one_seed_and_the_mean_scores(tmp_path: Path) -> None:
     assert world.course(network).curve == (*recorded.curve[:-1], recorded.seeds[2])
     assert world.course(network).epoch_seconds == recorded.epoch_seconds
     assert world.error(network) == pytest.approx(1 - np.mean(recorded.seeds))
+    even = RecordedWorld(table, None, None, even_seconds=True).course(network)
+    assert even.epoch_seconds == (1.0,) * len(recorded.curve)
 
 
 def test_the_true_hypervolume_is_that_of_every_member(tmp_path: Path) -> None:
