@@ -1,6 +1,6 @@
 """How much a trial that pauses at a rung may still add to the front, guessed from its first epochs, costs and architecture.
 
-A chain of Bayesian linear regressions, one for each step from rung to rung and from the last rung to the end, tells the next
+A chain of Bayesian linear regressions, each for a step from one epoch to a later one, the last to the end, tells the next
 log error from the exact costs, the family, the architecture and the log errors so far. Each is made of all trials of the
 same study that took its step, so that those few that were trained to the end, chosen for their promise, do not speak for
 those that were not. What a trial may become follows along the chain with its uncertainty, and trials are ordered by expected
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ LEAST_FINALS = 4  # trials that were trained to the end, before anything is gues
 MOST_KNOWN = 512  # of those that took a step, the latest, its regression is made
 LEAST_GAIN = 2e-4  # of the hypervolume: a trial that is expected to add less is not trained on
 NOISE = 0.5  # of a training, in deviations of the log errors at one epoch
-SLOPES, CURVED, FAMILY = 0.3, 0.12, 0.2  # prior deviations: of a linear term, of a product, of a family's own level
+SLOPES, CURVED, FAMILY = 0.4, 0.12, 0.2  # prior deviations: of a linear term, of a product, of a family's own level
 TRAIT = 0.03  # prior deviation of each trait of the architecture
 TREND = 0.6  # of a log error for a deviation of the one before, before anything is known
 LEAST_DEVIATION = 0.01  # of log errors, where all that is known are nearly the same
@@ -58,12 +59,14 @@ def no_traits(_: Architecture) -> Floats:
 class Extrapolation:
     """Orders partly trained networks. reference: the worst (error, *costs) that counts; NaN: the dearest trained.
 
-    epochs: the rungs' and the last. traits: numbers of a common scale (columns,) that tell architectures apart.
+    epochs: the rungs' and the last; the steps of the chain also end in the middle between two rungs. traits: numbers of a
+    common scale (columns,) that tell architectures apart.
     """
 
     def __init__(self, reference: tuple[float, ...], epochs: Sequence[int], traits: Traits = no_traits) -> None:
         self._reference = reference
-        self._epochs = tuple(epochs)
+        middles = ((one + other) // 2 for one, other in pairwise(epochs[:-1]))
+        self._epochs = tuple(sorted({*epochs, *middles}))
         self._traits_of = traits
         self._known: dict[int, Partial] = {}
         self._traits: dict[int, Floats] = {}
