@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from orchestrator.trials import ENDED, Trial
@@ -31,6 +31,7 @@ class Checkpoints:
         self._say = say
         self._keeper = keeper
         self._left: list[Trial] = []
+        self._under_way: list[Future[None]] = []
         self._thread = None if isinstance(place, Folder) else ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
 
     def sweep(self, trials: Iterable[Trial]) -> None:
@@ -46,15 +47,18 @@ class Checkpoints:
         if self._thread is None:
             self._end(trial, alone)
         else:
-            self._thread.submit(self._end, trial, alone)
+            self._under_way = [each for each in self._under_way if not each.done() or each.exception()]
+            self._under_way.append(self._thread.submit(self._end, trial, alone))
 
     def close(self) -> None:
-        """Waits for what is under way, and tries once more what failed."""
+        """Waits for what is under way, and tries once more what failed; raises what was no fault of the place."""
         if self._thread is not None:
             self._thread.shutdown()
         left, self._left = self._left, []
         for trial in left:
             self._end(trial, alone=False)
+        for each in self._under_way:
+            each.result()
 
     def _end(self, trial: Trial, alone: bool) -> None:
         name = self._name(trial)

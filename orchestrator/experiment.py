@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from search_spaces.networks import Task
 from search_spaces.space import Space, make_space
 from workers.measured import LATENCY, LEAST_REPEATS, MEASURED, MeasuredName, MeasureSpec
-from workers.places import checked_address, is_bucket
+from workers.places import absolute, checked_address, is_bucket
 from workers.records import DataSpec, Recipe
 
 Objective = Literal["accuracy", "macs", "params", MeasuredName]
@@ -99,7 +99,8 @@ class Data(Section):
         return self
 
     def spec(self) -> DataSpec:
-        return DataSpec(**self.model_dump())
+        """What a worker is told, wherever it is: the path does not depend on a working directory."""
+        return DataSpec(**{**self.model_dump(), "path": absolute(self.path) if self.path else None})
 
 
 class Limits(Section):

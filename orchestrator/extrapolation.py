@@ -145,7 +145,8 @@ class _Errors:
         self._scales: dict[int, tuple[float, float]] = {}
         for epoch in epochs:
             raw = np.array(
-                [each.log_error(epoch) if len(each.accuracies) >= epoch else np.nan for each in partials], dtype=np.float64
+                [each.log_error(epoch) if len(each.accuracies) >= epoch else np.nan for each in partials],
+                dtype=np.float64,
             )
             there = raw[~np.isnan(raw)]
             level, unit = float(there.mean()), max(float(there.std()), LEAST_DEVIATION)

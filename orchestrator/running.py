@@ -209,11 +209,10 @@ def one_recipe(experiment: Experiment) -> OneRecipe:
         checkpoints.prepare()
     except OSError as error:
         raise ValueError(f"checkpoints: {error}") from error
-    spec = experiment.data.spec()
     template = TrainRequest(
         key="",
         plan=EMPTY,
-        data=replace(spec, path=absolute(spec.path)) if spec.path else spec,
+        data=experiment.data.spec(),
         recipe=experiment.recipe(),
         seed=experiment.seed,
         time_limit_seconds=experiment.training.time_limit,

@@ -16,12 +16,16 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option("--trials", default=1000, show_default=True, help="No-op trials of ours in each run.")
+@click.option("--trials", default=5000, show_default=True, help="No-op trials of ours in each run.")
 @click.option("--peer-trials", default=30, show_default=True, help="Of Ray Tune (as many as of ours where it is fast).")
 @click.option("--pairs", default=3, show_default=True, help="Runs of each, in turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print every run as JSON on stdout.")
 def overhead(trials: int, peer_trials: int, pairs: int, as_json: bool) -> None:
-    """Time a no-op trial costs here and under Ray Tune with OptunaSearch."""
+    """Time a no-op trial costs here and under Ray Tune with OptunaSearch.
+
+    About eight minutes a pair on two cores: Tune with --reuse-actors makes as many trials as ours, and each costs it more
+    than the one before. Our start of two to three seconds is counted.
+    """
     from orchestrator.benchmarks.overhead import overhead as measure
 
     result = measure(trials, peer_trials, pairs, _say)

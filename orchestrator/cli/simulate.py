@@ -126,7 +126,9 @@ def simulate(
     from orchestrator.simulator.summary import facts, result_table, write_page
 
     if even_seconds and synthetic is not None:
-        raise click.UsageError("--even-seconds is for recorded trainings; made-up ones last as long as they are made to")
+        raise click.UsageError(
+            "--even-seconds is for recorded trainings; made-up ones last as long as they are made to"
+        )
     for name in samplers:
         check_sampler(name)
     settings = Settings(

@@ -6,7 +6,6 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.doctor.data import Look
@@ -14,7 +13,7 @@ from orchestrator.doctor.finding import Findings
 from orchestrator.experiment import Experiment
 from orchestrator.pools.fitting import NodeFacts, fitting, matches
 from orchestrator.running import checkpoints_place
-from workers.places import Folder, Place, absolute
+from workers.places import Folder, Place
 from workers.records import DataSpec
 
 SECONDS = 120.0
@@ -61,7 +60,6 @@ def _check_nodes(experiment: Experiment, here: Look, findings: Findings) -> None
         there = _nearest(checkpoints_place(experiment))
         with _marked(there) as mark:
             spec = experiment.data.spec()
-            spec = replace(spec, path=absolute(spec.path)) if spec.path else spec
             looks: dict[str, Look | str] = ask_nodes(
                 [node for node in nodes if fit and matches(node.labels, resources.labels)],
                 "orchestrator.doctor.data:look",

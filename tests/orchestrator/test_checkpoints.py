@@ -110,6 +110,18 @@ def test_what_stays_away_is_left_for_the_next_start(tmp_path: Path, away: Away) 
     assert weights_file(tmp_path, 0).read_bytes() == b"0"
 
 
+def test_what_is_no_fault_of_the_place_is_told(tmp_path: Path, away: Away) -> None:
+    class Broken:
+        def take(self, trial: Trial, place: Place, name: str) -> None:
+            raise TypeError("a fault of ours")
+
+    checkpoints = Checkpoints(away, name, lambda line: None, Broken())
+    for number in range(3):
+        checkpoints.ended(ended(number, 0.5))
+    with pytest.raises(TypeError, match="a fault of ours"):
+        checkpoints.close()
+
+
 def test_a_start_touches_no_trial_that_goes_on_and_nothing_of_others(tmp_path: Path, away: Away) -> None:
     done, running = ended(0, 0.5), trial(1, 100)
     for file in (name(done), f"{name(done)}.prev", name(running), "notes.txt"):

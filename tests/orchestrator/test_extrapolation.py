@@ -24,9 +24,7 @@ def partial(macs: float, final: float, epochs: int = 4, seconds: float = 1.0, co
     """A curve that climbs to its final accuracy in four epochs."""
     curve = tuple(final * share for share in (0.5, 0.75, 0.9, 1.0))[:epochs]
     architecture = Architecture(family="igcv2", values=(("width", int(macs)), ("condition", condition)))
-    return Partial(
-        costs=(macs,), size=(macs, macs), architecture=architecture, accuracies=curve, seconds=seconds
-    )
+    return Partial(costs=(macs,), size=(macs, macs), architecture=architecture, accuracies=curve, seconds=seconds)
 
 
 def learned(count: int = 12) -> Extrapolation:
@@ -39,8 +37,8 @@ def learned(count: int = 12) -> Extrapolation:
 
 
 def order(extrapolation: Extrapolation, epoch: int, waiting: dict[int, Partial]) -> list[int] | None:
-    for trial, each in waiting.items():
-        extrapolation.enter(trial, each)
+    for number, each in waiting.items():
+        extrapolation.enter(number, each)
     return extrapolation.order(epoch, waiting)
 
 
