@@ -83,16 +83,20 @@ def test_the_few_that_were_let_on_do_not_speak_for_those_that_were_not() -> None
     rng = np.random.default_rng(5)
     skill = rng.normal(0.5, 0.05, 60)
     curves = np.column_stack([skill + rng.normal(0, 0.05, 60), skill + rng.normal(0, 0.01, 60), skill, skill])
-    extrapolation = Extrapolation(REFERENCE, EPOCHS)
+    extrapolation, without = Extrapolation(REFERENCE, EPOCHS), Extrapolation(REFERENCE, (1, 4))
     best = set(np.argsort(-curves[:, 1])[:12].tolist())
     for number, curve in enumerate(curves):
         accuracies = tuple(curve) if number in best else tuple(curve[:2])
         extrapolation.enter(number, replace(partial(500, 1.0), accuracies=accuracies))
+        without.enter(number, replace(partial(500, 1.0), accuracies=accuracies))
     for number in range(100, 160):
         extrapolation.enter(number, replace(partial(500, 1.0), accuracies=(float(curves[number - 100, 0]),)))
+        without.enter(number, replace(partial(500, 1.0), accuracies=(float(curves[number - 100, 0]),)))
     mean, deviation = extrapolation._final_log_errors(1, list(range(100, 160)))
     off = mean - np.log(1 - skill)
-    assert abs(off.mean()) < 0.03, "those let on are better by 0.14 than the rest"
+    hopeful = without._final_log_errors(1, list(range(100, 160)))[0] - np.log(1 - skill)
+    assert hopeful.mean() < -0.05, "a regression over those let on alone"
+    assert abs(off.mean()) < 0.03
     assert np.log(1 - skill[sorted(best)]).mean() < np.log(1 - skill).mean() - 0.1
     assert 0.5 < off.std() / deviation.mean() < 2, "the uncertainty is of the size of the errors"
 
