@@ -52,7 +52,7 @@ def _metrics(request: TrainRequest, seconds: float) -> Metrics:
     )
 
 
-def noop_experiment(folder: Path, trials: int, sampler: str, tracking: str) -> Experiment:
+def noop_experiment(folder: Path, trials: int, sampler: str, tracking: str, pool: str = "ray") -> Experiment:
     """Two workers over the default ranges of IGCV2 and IGCV3 under 20 M MACs."""
     return Experiment.model_validate(
         {
@@ -61,7 +61,7 @@ def noop_experiment(folder: Path, trials: int, sampler: str, tracking: str) -> E
             "budget": {"max_macs": "20M"},
             "trials": trials,
             "training": {"epochs": 1, "warmup_epochs": 0},
-            "resources": {"workers": 2},
+            "resources": {"workers": 2 if pool == "ray" else 1, "pool": pool},
             "sampler": sampler,
             "tracking": tracking,
             "output": str(folder),

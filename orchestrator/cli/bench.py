@@ -49,6 +49,18 @@ def busy(trials: int, as_json: bool) -> None:
 
 
 @bench.command()
+@click.option("--trials", default=5000, show_default=True, help="No-op trials in the study that is gone on with.")
+@click.option("--times", type=click.IntRange(1), default=3, show_default=True, help="It is gone on with so often.")
+@click.option("--json", "as_json", is_flag=True, help="Print every run as JSON on stdout.")
+def resume(trials: int, times: int, as_json: bool) -> None:
+    """Seconds from opening a study, in a journal, to the first trial that a resumed search launches."""
+    from orchestrator.benchmarks.resume import measure
+
+    result = measure(trials, times, _say)
+    click.echo(json.dumps(result) if as_json else f"{result['seconds_median']:.2f} s after {trials:,} trials")
+
+
+@bench.command()
 @click.option("--pairs", default=5, show_default=True, help="Runs of each, in turn.")
 @click.option("--steps", default=20, show_default=True, help="Training steps of 128 images in each run.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads of ours; default all cores.")
