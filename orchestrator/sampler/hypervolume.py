@@ -49,6 +49,10 @@ class Pool:
     costs: Floats
     posterior: Posterior
 
+    def joined(self, other: Pool) -> Pool:
+        codes, costs = np.concatenate([self.codes, other.codes]), np.concatenate([self.costs, other.costs])
+        return Pool(codes, costs, self.posterior.joined(other.posterior))
+
 
 class HypervolumeProposer:
     """Ranks feasible, unseen architectures by exact expected hypervolume improvement.
@@ -199,7 +203,7 @@ class HypervolumeProposer:
             added = [code for code, key in zip(around, keys(around), strict=True) if key not in known]
             if not added:
                 break
-            pool = self._weighed(np.concatenate([pool.codes, np.stack(added)]), process)
+            pool = pool.joined(self._weighed(np.stack(added), process))
         return pool
 
     def _weighed(self, codes: Integers, process: GaussianProcess) -> Pool:

@@ -82,7 +82,7 @@ def fit(data: Data, is_summary: npt.NDArray[np.bool_], start: Hyperparameters | 
 def _loss(logs: Floats, data: Data, mean: Floats, deviation: Floats) -> tuple[float, Floats]:
     """Minus the log posterior up to a constant, and its gradient."""
     given, x, y = Hyperparameters(logs), data.x, data.y
-    correlation, slope = _matern(_distances(x, x, given.weights))
+    correlation, slope = _matern_and_slope(_distances(x, x, given.weights))
     covariance = given.variance * correlation
     covariance[np.diag_indices(len(y))] += data.noise(given)
     try:
@@ -108,8 +108,14 @@ def _distances(x: Floats, z: Floats, weights: Floats) -> Floats:
     return np.asarray(np.maximum(squared, 0.0))
 
 
-def _matern(squared: Floats) -> tuple[Floats, Floats]:
-    """Matérn 5/2 of squared distances, and its derivative by them."""
+def _matern(squared: Floats) -> Floats:
+    """Matérn 5/2 of squared distances."""
+    r = np.sqrt(5 * squared)
+    return np.asarray((1 + r + r * r / 3) * np.exp(-r))
+
+
+def _matern_and_slope(squared: Floats) -> tuple[Floats, Floats]:
+    """The same, and its derivative by them."""
     r = np.sqrt(5 * squared)
     decay = np.exp(-r)
     return (1 + r + r * r / 3) * decay, (-5 / 6) * (1 + r) * decay
@@ -121,19 +127,19 @@ class GaussianProcess:
     def __init__(self, data: Data, given: Hyperparameters, shift: float, scale: float) -> None:
         self.given, self.shift, self.scale = given, shift, scale
         self._x = data.x
-        covariance = given.variance * _matern(_distances(data.x, data.x, given.weights))[0]
+        covariance = given.variance * _matern(_distances(data.x, data.x, given.weights))
         covariance[np.diag_indices(len(data.y))] += data.noise(given)
         self._factor = np.linalg.cholesky(covariance)
         self._solved = np.asarray(cho_solve((self._factor, True), data.y))
 
     def mean(self, z: Floats) -> Floats:
         """Posterior means (n,) of the noise-free values."""
-        covariance = self.given.variance * _matern(_distances(z, self._x, self.given.weights))[0]
+        covariance = self.given.variance * _matern(_distances(z, self._x, self.given.weights))
         return np.asarray(self.shift + self.scale * (covariance @ self._solved))
 
     def at(self, z: Floats) -> Posterior:
         """The joint posterior over rows z (n, columns)."""
-        covariance = self.given.variance * _matern(_distances(self._x, z, self.given.weights))[0]
+        covariance = self.given.variance * _matern(_distances(self._x, z, self.given.weights))
         whitened = np.asarray(solve_triangular(self._factor, covariance, lower=True))
         variance = self.given.variance - (whitened**2).sum(axis=0)
         mean = self.shift + self.scale * (covariance.T @ self._solved)
@@ -149,7 +155,7 @@ class GaussianProcess:
         more.given, more.shift, more.scale = self.given, self.shift, self.scale
         more._x = np.concatenate([self._x, z])
         own = (
-            self.given.variance * _matern(_distances(z, z, self.given.weights))[0]
+            self.given.variance * _matern(_distances(z, z, self.given.weights))
             - posterior.whitened.T @ posterior.whitened
         )
         own[np.diag_indices(len(z))] += self.given.noise + JITTER
@@ -176,10 +182,22 @@ class Posterior:
         """Standard deviations (n,) of the noise-free values."""
         return np.asarray(self.process.scale * np.sqrt(self.variance))
 
+    def joined(self, other: Posterior) -> Posterior:
+        """With the rows of another of the same process; of both nothing is believed yet."""
+        assert not self.steps, "rows come before beliefs"
+        assert not other.steps, "rows come before beliefs"
+        return Posterior(
+            self.process,
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.mean, other.mean]),
+            np.concatenate([self.whitened, other.whitened], axis=1),
+            np.concatenate([self.variance, other.variance]),
+        )
+
     def believe(self, index: int) -> None:
         """What would be known had this row been observed at its mean."""
         given = self.process.given
-        same = given.variance * _matern(_distances(self.rows[index : index + 1], self.rows, given.weights))[0][0]
+        same = given.variance * _matern(_distances(self.rows[index : index + 1], self.rows, given.weights))[0]
         covariance = same - self.whitened[:, index] @ self.whitened
         for step in self.steps:
             covariance -= step[index] * step
