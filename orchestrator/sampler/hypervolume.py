@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from orchestrator.sampler.acquisition import Boxes, expected_gain, first_dominated
 from orchestrator.sampler.design import spread
@@ -39,6 +40,10 @@ LOOKED_AT = 64  # candidates whose gain is computed at once after a choice
 DEARER = 1.1  # than the dearest that was measured: the worst that counts where nobody has said it
 TAKEN = -1.0  # the gain of a candidate that was chosen
 DRAWS_BEFORE_EXHAUSTED = 24
+
+BLAS = (
+    ThreadpoolController()
+)  # that of NumPy and SciPy: on one thread, for others would wait for each other beside trainings
 
 
 @dataclass(slots=True)
@@ -95,7 +100,8 @@ class HypervolumeProposer:
         self._history.take(observed)
         chosen = self._take_first(count)
         if len(chosen) < count:
-            chosen += self._choose(count - len(chosen), [*pending, *self._decoded(chosen)])
+            with BLAS.limit(limits=1, user_api="blas"):
+                chosen += self._choose(count - len(chosen), [*pending, *self._decoded(chosen)])
         codes = self._joined(chosen)
         self._history.see(codes)
         return self._source.decode(codes)
