@@ -122,15 +122,15 @@ class Extrapolation:
         rows = {trial: row for row, trial in enumerate(everyone)}
         terms, spread = _terms([self._known[trial] for trial in everyone], [self._traits[trial] for trial in everyone])
         errors = _Errors([self._known[trial] for trial in everyone], self._epochs)
-        own = terms[[rows[trial] for trial in trials]]
-        mean = errors.of([rows[trial] for trial in trials], told)
+        asked = [rows[trial] for trial in trials]
+        mean = errors.of(asked, told)
         covariance = np.zeros((len(trials), len(told), len(told)))
         for some, each in zip(taken, ahead, strict=True):
             at = [rows[trial] for trial in some]
             before = self._epochs[: mean.shape[1]]
             known = np.column_stack([terms[at], errors.of(at, before)])
             step = _Step(known, errors.of(at, (each,))[:, 0], np.append(spread, np.full(len(before), SLOPES)))
-            guess, doubt, shared = step.guess(np.column_stack([own, mean]), covariance)
+            guess, doubt, shared = step.guess(np.column_stack([terms[asked], mean]), covariance)
             mean = np.column_stack([mean, guess])
             covariance = _grown(covariance, doubt, shared)
         level, unit = errors.scale(self._epochs[-1])
@@ -180,9 +180,10 @@ class _Step:
 
     def guess(self, terms: Floats, covariance: Floats) -> tuple[Floats, Floats, Floats]:
         """Mean (m,), variance (m,) and covariance with the errors before (m, k), where those have `covariance` (m, k, k)."""
-        shared = covariance @ self._weights[-covariance.shape[1] :]
+        on_errors = self._weights[-covariance.shape[1] :]
+        shared = covariance @ on_errors
         doubt = self._noise + ((terms @ self._doubt) * terms).sum(axis=1)
-        return terms @ self._weights, doubt + shared @ self._weights[-covariance.shape[1] :], shared
+        return terms @ self._weights, doubt + shared @ on_errors, shared
 
 
 def _grown(covariance: Floats, doubt: Floats, shared: Floats) -> Floats:

@@ -14,7 +14,6 @@ from orchestrator.decisions import CostName
 from orchestrator.experiment import Experiment
 from orchestrator.lease import Lease
 from orchestrator.promotion import Promotion, default_rungs, make_promotion
-from orchestrator.sampler.model import traits_of
 from orchestrator.sampler.proposer import Observation
 from orchestrator.sampler.source import FeasibleSource
 from orchestrator.storage_address import JOURNAL, check_storage
@@ -105,9 +104,8 @@ def open_search(prepared: Prepared, say: Say) -> OpenSearch:
 
 def last_run(experiment: Experiment) -> dict[str, Any]:
     """What may change from run to run and is of use afterwards: where the images lie, and the workers. No secrets."""
-    path = experiment.data.path
     return {
-        "path": absolute(path) if path else None,
+        "path": experiment.data.spec().path,
         "download": experiment.data.download,
         "resources": experiment.resources.model_dump(mode="json"),
         "checkpoints": absolute(experiment.checkpoints) if experiment.checkpoints else None,
@@ -132,8 +130,7 @@ def _promotion(experiment: Experiment, feasible: FeasibleSet, reference_point: t
     if stopping is None:
         return Promotion((), 3.0, epochs)
     rungs = stopping.rungs or default_rungs(stopping.first, stopping.eta, epochs)
-    traits = traits_of(FeasibleSource(feasible))
-    return make_promotion(rungs, stopping.eta, epochs, stopping.by, reference_point, traits)
+    return make_promotion(rungs, stopping.eta, epochs, stopping.by, reference_point, FeasibleSource(feasible))
 
 
 def _cost_bound(name: CostName, experiment: Experiment, feasible: FeasibleSet) -> float:

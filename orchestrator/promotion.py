@@ -18,7 +18,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.extrapolation import Extrapolation, Partial, Traits, no_traits
+from orchestrator.extrapolation import Extrapolation, Partial, no_traits
+from orchestrator.sampler.model import traits_of
+from orchestrator.sampler.source import CandidateSource
 from search_spaces.pareto import non_dominated_ranks
 
 SHARE_BETWEEN_RANKINGS = 64  # a rung is ranked again when it grew by one part in so many; at first at each arrival
@@ -160,12 +162,16 @@ def make_promotion(
     last_epoch: int,
     by: StoppedBy,
     reference: tuple[float, ...],
-    traits: Traits = no_traits,
+    source: CandidateSource | None = None,
 ) -> Promotion:
-    """reference: the worst (error, *costs) that counts. With three costs or more no promise is known: rank decides."""
-    is_known = by == "promise" and len(reference) <= 3
-    extrapolation = Extrapolation(reference, (*epochs, last_epoch), traits) if is_known else None
-    return Promotion(epochs, eta, last_epoch, extrapolation)
+    """reference: the worst (error, *costs) that counts. With three costs or more no promise is known: rank decides.
+
+    source: where the architectures come from, so that they can be told apart; None: by costs and families alone.
+    """
+    if not epochs or by != "promise" or len(reference) > 3:
+        return Promotion(epochs, eta, last_epoch)
+    traits = traits_of(source) if source is not None else no_traits
+    return Promotion(epochs, eta, last_epoch, Extrapolation(reference, (*epochs, last_epoch), traits))
 
 
 def default_rungs(first: int, eta: float, last_epoch: int) -> tuple[int, ...]:

@@ -5,13 +5,11 @@ Each pair runs ours and the peer in turn, each in a process of its own.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from statistics import median
 from typing import Any
+
+from orchestrator.benchmarks.child import measured_in_child
 
 Say = Callable[[str], None]
 MODES = ("default", "reuse_actors", "mlflow")
@@ -59,12 +57,6 @@ def _ratio(peer: list[Any], ours: list[Any]) -> float:
 
 
 def _run(module: str, *arguments: object, say: Say) -> Any:
-    texts = [str(argument) for argument in arguments]
-    command = [sys.executable, "-m", f"orchestrator.benchmarks.{module}", *texts]
-    environment = {**os.environ, "RAY_AUTH_MODE": "token"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise ValueError(f"{' '.join(command[2:])} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
-    result = json.loads(done.stdout.strip().splitlines()[-1])
-    say(f"{module} {' '.join(texts)}: {1000 * result['seconds_per_trial']:.1f} ms a trial")
+    result = measured_in_child(module, *arguments)
+    say(f"{module} {' '.join(map(str, arguments))}: {1000 * result['seconds_per_trial']:.1f} ms a trial")
     return result

@@ -7,7 +7,6 @@ and prints one JSON line.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from orchestrator.benchmarks.child import measured_in_child
 from orchestrator.benchmarks.noop import RUNNER, noop_experiment, run
 from orchestrator.running import run_search
 from workers.records import Message, TrainRequest
@@ -36,9 +36,7 @@ def measure(trials: int, times: int, say: Callable[[str], None]) -> dict[str, An
     with tempfile.TemporaryDirectory() as folder:
         run_search(noop_experiment(Path(folder), trials, "uniform", "off", "inline"), RUNNER)
         for number in range(times):
-            command = [sys.executable, "-m", "orchestrator.benchmarks.resume", folder, str(trials + 1 + number)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            runs.append(json.loads(done.stdout.strip().splitlines()[-1]))
+            runs.append(measured_in_child("resume", folder, trials + 1 + number))
             say(f"{runs[-1]['seconds']:.2f} s to the first launch")
     return {"trials": trials, "seconds_median": median(each["seconds"] for each in runs), "runs": runs}
 

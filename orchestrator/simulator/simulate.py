@@ -10,7 +10,6 @@ import numpy as np
 from orchestrator.decisions import CostName, Limits
 from orchestrator.promotion import StoppedBy, make_promotion
 from orchestrator.sampler.encoding import Floats
-from orchestrator.sampler.model import traits_of
 from orchestrator.sampler.named import OPTUNA, proposer_over
 from orchestrator.simulator.engine import Log, Simulation
 from orchestrator.simulator.tables import Table
@@ -131,7 +130,7 @@ def simulate_world(world: World, settings: Settings, say: Callable[[str], None] 
 def _search(world: World, settings: Settings, reference: Sequence[float], name: str, guarded: bool, seed: int) -> Log:
     proposer = proposer_over(world.source, name, settings.costs, reference, seed, guarded)
     promotion = make_promotion(
-        settings.rungs, settings.eta, world.epochs, settings.stopped_by, tuple(reference), traits_of(world.source)
+        settings.rungs, settings.eta, world.epochs, settings.stopped_by, tuple(reference), world.source
     )
     limits = Limits(trials=settings.trials, ahead=settings.ahead)
     return Simulation(world, proposer, limits, promotion, settings.costs, settings.workers).run()
